@@ -1,0 +1,1 @@
+#include "doorbuster_module.h"

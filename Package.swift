@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Imports point one way: core <- module, client; seams <- implementations; the orchestrator sees seams only.
+// Unsafe flags stay in the two targets of the Redis module, which no library product reaches.
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let module: [Target] = [
+  .target(name: "CStockABI"),
+  .target(name: "StockCore", dependencies: ["CStockABI"]),
+  .target(
+    name: "StockCoreEmbedded",
+    dependencies: ["CStockABI"],
+    swiftSettings: [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])],
+    linkerSettings: [.unsafeFlags(["-enable-experimental-feature", "Embedded"])]
+  ),
+  .target(
+    name: "CModule",
+    dependencies: ["CStockABI", "StockCoreEmbedded"],
+    path: "CModule",
+    cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"])]
+  ),
+]
+
+let seams: [Target] = [
+  .target(name: "Stock"),
+  .target(name: "Messaging", dependencies: ["Stock"]),
+  .target(name: "Orders", dependencies: ["Stock"]),
+]
+
+let implementations: [Target] = [
+  .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+  .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
+  .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
+  .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
+  .target(
+    name: "SQLiteStore",
+    dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]
+  ),
+]
+
+let orchestrator: [Target] = [
+  .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
+  .executableTarget(
+    name: "doorbuster-cli",
+    dependencies: [
+      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]
+  ),
+]
+
+let tests: [Target] = [
+  .target(name: "TestServers", path: "Tests/TestServers"),
+  .target(name: "BrokerContract", dependencies: ["Messaging"], path: "Tests/BrokerContract"),
+  .target(name: "OrderStoreContract", dependencies: ["Orders"], path: "Tests/OrderStoreContract"),
+  .testTarget(name: "StockCoreTests", dependencies: ["StockCore"]),
+  .testTarget(name: "ModuleIntegrationTests", dependencies: ["TestServers", "StockCore"]),
+  .testTarget(name: "StockTests", dependencies: ["Stock"]),
+  .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
+  .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore"]),
+  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
+  .testTarget(
+    name: "RedisStreamsIntegrationTests",
+    dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
+  ),
+  .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
+  .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
+]
+
+let package = Package(
+  name: "doorbuster",
+  products: [
+    .library(name: "StockClient", targets: ["StockClient"]),
+    .library(
+      name: "Doorbuster",
+      targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore"]
+    ),
+    .executable(name: "doorbuster", targets: ["doorbuster-cli"]),
+    .library(name: "doorbuster-module", type: .dynamic, targets: ["CModule", "StockCoreEmbedded"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+  ],
+  targets: module + seams + implementations + orchestrator + tests,
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+#pragma once
+// What both halves of doorbuster.so share: plain structs, status codes, limits.
+#include <stdint.h>
