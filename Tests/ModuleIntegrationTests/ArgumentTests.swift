@@ -41,6 +41,7 @@ import Testing
       if number != "-1" { all.append((["STOCK.ADD", "key", "restock", number], "quantity")) }
     }
     all.append((["STOCK.DEDUCT", "key", "user", "other", "0"], "quantity"))
+    all.append((["STOCK.ADD", "key", "restock", "0"], "quantity"))
     all.append((["STOCK.ADD", "key", "restock", "-9007199254740993"], "quantity"))
     all.append((["STOCK.ADD", "key", "restock", "-9223372036854775808"], "quantity"))
     all.append((["STOCK.ADD", "key", "restock", "-01"], "quantity"))

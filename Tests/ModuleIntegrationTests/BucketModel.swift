@@ -111,8 +111,12 @@ struct BucketModel {
   }
 
   mutating func schedule(_ changes: [String: Int64]) -> Reply {
-    settings.merge(changes) { $1 }
-    record("schedule", token: nil, user: nil, change: 0)
+    // What is set already is no change, so no event.
+    let wanted = settings.merging(changes) { $1 }
+    if wanted != settings {
+      settings = wanted
+      record("schedule", token: nil, user: nil, change: 0)
+    }
     return .reply(.ok)
   }
 
