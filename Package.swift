@@ -31,7 +31,7 @@ let seams: [Target] = [
 ]
 
 let implementations: [Target] = [
-  .systemLibrary(name: "CHiredis", pkgConfig: "hiredis", providers: [.apt(["libhiredis-dev"])]),
+  .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
