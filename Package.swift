@@ -33,6 +33,7 @@ let seams: [Target] = [
 let implementations: [Target] = [
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
+  .executableTarget(name: "driver-bench", dependencies: ["RedisDriver"]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
   .target(
