@@ -52,6 +52,13 @@ let orchestrator: [Target] = [
   ),
 ]
 
+let benches: [Target] = [
+  .executableTarget(
+    name: "driver-bench",
+    dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+  )
+]
+
 let tests: [Target] = [
   .target(name: "TestServers", path: "Tests/TestServers"),
   .target(name: "BrokerContract", dependencies: ["Messaging"], path: "Tests/BrokerContract"),
@@ -89,6 +96,6 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
-  targets: module + seams + implementations + orchestrator + tests,
+  targets: module + seams + implementations + orchestrator + benches + tests,
   swiftLanguageModes: [.v6]
 )
