@@ -42,11 +42,12 @@ let implementations: [Target] = [
 ]
 
 let orchestrator: [Target] = [
+  .target(name: "OrderFile", dependencies: ["Stock"]),
   .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
-      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
@@ -76,6 +77,7 @@ let tests: [Target] = [
   ),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
+  .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]
 
