@@ -11,7 +11,7 @@ struct DeductionLoad: Sendable {
     var refused: Int
     var seconds: Double
     var commandsPerSecond: Double
-    /// User and system time of this whole process over the run, tokens and tasks included.
+    /// Processor time of this whole process over the run, the making of tokens included.
     var clientMicrosecondsPerCommand: Double
   }
 
@@ -86,9 +86,8 @@ struct DeductionLoad: Sendable {
   }
 
   private static func cpuSeconds() -> Double {
-    var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1_000_000 }
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1_000_000_000
   }
 }

@@ -69,19 +69,20 @@ import Testing
   func outcomes() async throws {
     try await Dialogue.run([.status("OK"), .status("DUPLICATE"), .status("UNKNOWN")]) { dialogue in
       for outcome in [CancelOutcome.cancelled, .alreadyCancelled, .unknownToken] {
-        #expect(
-          try await dialogue.client.cancel(Sample.token, in: Sample.bucket, fence: false, offSale: false) == outcome
+        expect(
+          try await dialogue.client.cancel(Sample.token, in: Sample.bucket, fence: false, offSale: false),
+          is: outcome
         )
       }
     }
     try await Dialogue.run([.status("OK"), .status("DUPLICATE"), .status("LIVE", 1, 5)]) { dialogue in
       for outcome in [FenceOutcome.fenced, .alreadyCancelled, .live] {
-        #expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket) == outcome)
+        expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket), is: outcome)
       }
     }
     try await Dialogue.run([.status("OK", 7, 2), .status("DUPLICATE", 7, 2), .status("SOLDOUT", 3)]) { dialogue in
       for outcome in [AddOutcome.added(remaining: 7), .alreadyAdded, .short(remaining: 3)] {
-        #expect(try await dialogue.client.add(Sample.token, quantity: -4, to: Sample.bucket) == outcome)
+        expect(try await dialogue.client.add(Sample.token, quantity: -4, to: Sample.bucket), is: outcome)
       }
     }
   }
@@ -110,8 +111,9 @@ import Testing
   func lostReplies() async throws {
     try await Dialogue.run([.hangUp, .status("DUPLICATE"), .hangUp, .status("UNKNOWN")]) { dialogue in
       let client = dialogue.client
-      #expect(
-        try await client.cancel(Sample.token, in: Sample.bucket, fence: false, offSale: false) == .alreadyCancelled
+      expect(
+        try await client.cancel(Sample.token, in: Sample.bucket, fence: false, offSale: false),
+        is: .alreadyCancelled
       )
       let error = await dialogue.error { client throws(StockError) in
         try await client.cancel(Sample.token, in: Sample.bucket, fence: false, offSale: false)
@@ -119,8 +121,8 @@ import Testing
       #expect(error?.code == .replyLost)
     }
     try await Dialogue.run([.hangUp, .status("DUPLICATE"), .hangUp, .status("LIVE")]) { dialogue in
-      #expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket) == .alreadyCancelled)
-      #expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket) == .live)
+      expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket), is: .alreadyCancelled)
+      expect(try await dialogue.client.fence(Sample.token, in: Sample.bucket), is: .live)
     }
     try await Dialogue.run([.hangUp, .status("SOLDOUT"), .hangUp, .error("OOM used memory")]) { dialogue in
       for quantity in [-1, 1] as [Int64] {
@@ -178,7 +180,7 @@ import Testing
     let compact = "*6\r\n$5\r\ntoken\r\n$7\r\ntoken-1\r\n$5\r\nstate\r\n$9\r\ncancelled\r\n$4\r\nuser\r\n$-1\r\n"
     try await Dialogue.run([.reply("$-1\r\n"), .reply(whole), .reply(compact)]) { dialogue in
       let client = dialogue.client
-      #expect(try await client.purchase(Sample.token, in: Sample.bucket) == nil)
+      expect(try await client.purchase(Sample.token, in: Sample.bucket), is: nil)
       let kept = PurchaseRecord(
         token: Sample.token,
         user: Sample.purchase.user,
@@ -187,7 +189,7 @@ import Testing
         sequence: 3,
         timestampMs: 1700
       )
-      #expect(try await client.purchase(Sample.token, in: Sample.bucket) == kept)
+      expect(try await client.purchase(Sample.token, in: Sample.bucket), is: kept)
       let rest = PurchaseRecord(
         token: Sample.token,
         user: nil,
@@ -196,7 +198,7 @@ import Testing
         sequence: nil,
         timestampMs: nil
       )
-      #expect(try await client.purchase(Sample.token, in: Sample.bucket) == rest)
+      expect(try await client.purchase(Sample.token, in: Sample.bucket), is: rest)
     }
   }
 

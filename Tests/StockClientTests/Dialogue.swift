@@ -62,6 +62,11 @@ struct Dialogue {
   }
 }
 
+/// `#expect` of two equal values, for closures: its expansion loses that an enclosing closure throws.
+func expect<Value: Equatable>(_ value: Value, is expected: Value, at place: SourceLocation = #_sourceLocation) {
+  #expect(value == expected, sourceLocation: place)
+}
+
 enum Sample {
   static let bucket = BucketID(sku: sku, index: 0)
   static let token = made { () throws(InvalidInput) in try Token("token-1") }

@@ -14,35 +14,35 @@ import Testing
       return .status("OK", 8, 3)
     }
     try await Dialogue.run(peer) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
   }
 
   @Test("A reply lost, and the resend accepted")
   func lostThenAccepted() async throws {
     try await Dialogue.run([.hangUp, .status("OK", 8, 3)]) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
   }
 
   @Test("A reply lost, and the resend a duplicate: accepted")
   func lostThenDuplicate() async throws {
     try await Dialogue.run([.hangUp, .status("DUPLICATE", 8, 3)]) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
   }
 
   @Test("A duplicate without any loss is a repeat")
   func duplicate() async throws {
     try await Dialogue.run([.status("DUPLICATE", 8, 3)]) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 8, sequence: 3, isRepeat: true))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: true))
     }
   }
 
   @Test("A reply lost, the resend refused, FENCE finds the purchase live: accepted")
   func lostThenRefusedThenLive() async throws {
     try await Dialogue.run([.hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3)]) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 0, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 0, sequence: 3, isRepeat: false))
       #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE"])
     }
   }
@@ -54,21 +54,21 @@ import Testing
   )
   func lostThenRefusedThenFenced(fence: String, refusal: (word: String, reason: Refusal)) async throws {
     try await Dialogue.run([.hangUp, .status(refusal.word, 1), .status(fence, 1, 4)]) { dialogue in
-      #expect(try await dialogue.deduct() == .refused(refusal.reason, remaining: 1))
+      expect(try await dialogue.deduct(), is: .refused(refusal.reason, remaining: 1))
     }
   }
 
   @Test("FENCE's own reply lost: it is asked again")
   func fenceLost() async throws {
     try await Dialogue.run([.hangUp, .status("SOLDOUT"), .hangUp, .status("DUPLICATE", 0, 0)]) { dialogue in
-      #expect(try await dialogue.deduct() == .refused(.soldOut, remaining: 0))
+      expect(try await dialogue.deduct(), is: .refused(.soldOut, remaining: 0))
     }
   }
 
   @Test("A refusal without any loss is final, and not fenced")
   func refused() async throws {
     try await Dialogue.run([.status("SOLDOUT", 1)]) { dialogue in
-      #expect(try await dialogue.deduct() == .refused(.soldOut, remaining: 1))
+      expect(try await dialogue.deduct(), is: .refused(.soldOut, remaining: 1))
     }
   }
 
@@ -85,7 +85,7 @@ import Testing
   func lostThenError() async throws {
     let oom = ScriptedPeer.Reaction.error("OOM command not allowed when used memory > 'maxmemory'.")
     try await Dialogue.run([.hangUp, oom, .status("LIVE", 8, 3)]) { dialogue in
-      #expect(try await dialogue.deduct() == .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
     try await Dialogue.run([.hangUp, oom, .status("OK", 8, 3)]) { dialogue in
       let error = await dialogue.error { _ throws(StockError) in try await dialogue.deduct() }
@@ -157,7 +157,7 @@ import Testing
   func loading() async throws {
     let loading = ScriptedPeer.Reaction.error("LOADING Redis is loading the dataset in memory")
     try await Dialogue.run([loading, loading, .status("SOLDOUT")]) { dialogue in
-      #expect(try await dialogue.deduct() == .refused(.soldOut, remaining: 0))
+      expect(try await dialogue.deduct(), is: .refused(.soldOut, remaining: 0))
     }
   }
 
@@ -190,7 +190,7 @@ import Testing
       for await _ in arrived.stream { break }
       call.cancel()
       mayReply.signal()
-      #expect(try await call.value == .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await call.value, is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
   }
 

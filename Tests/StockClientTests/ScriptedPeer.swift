@@ -69,7 +69,7 @@ final class ScriptedPeer: Sendable {
         switch reaction(to: command) {
         case .reply(let text):
           let bytes = Array(text.utf8)
-          guard send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue)) == bytes.count else { return }
+          guard send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return }
         case .hangUp: return
         case .silence: break
         }
