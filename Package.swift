@@ -69,7 +69,7 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
-  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore", log]),
   .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
   .testTarget(
     name: "RedisStreamsIntegrationTests",

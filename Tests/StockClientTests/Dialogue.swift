@@ -1,3 +1,4 @@
+import Logging
 import RedisDriver
 import Stock
 import Synchronization
@@ -33,7 +34,13 @@ struct Dialogue {
     _ body: (Dialogue) async throws -> Void
   ) async throws {
     let backOff = BackOff(first: .milliseconds(1), longest: .milliseconds(5))
-    let configuration = RedisClient.Configuration(timeout: timeout, patience: patience, backOff: backOff)
+    let silent = Logger(label: "silent") { _ in SwiftLogNoOpLogHandler() }
+    let configuration = RedisClient.Configuration(
+      timeout: timeout,
+      patience: patience,
+      backOff: backOff,
+      logger: silent
+    )
     let client = StockClient(try RedisClient(peer.url, configuration: configuration))
     do {
       try await body(Dialogue(peer: peer, client: client))
