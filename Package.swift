@@ -48,6 +48,7 @@ let orchestrator: [Target] = [
     name: "doorbuster-cli",
     dependencies: [
       "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
