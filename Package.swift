@@ -33,7 +33,6 @@ let seams: [Target] = [
 let implementations: [Target] = [
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
-  .executableTarget(name: "driver-bench", dependencies: ["RedisDriver"]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
   .target(
@@ -54,6 +53,13 @@ let orchestrator: [Target] = [
   ),
 ]
 
+let benches: [Target] = [
+  .executableTarget(
+    name: "driver-bench",
+    dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+  )
+]
+
 let tests: [Target] = [
   .target(name: "TestServers", path: "Tests/TestServers"),
   .target(name: "BrokerContract", dependencies: ["Messaging"], path: "Tests/BrokerContract"),
@@ -63,7 +69,7 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
-  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore", log]),
   .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
   .testTarget(
     name: "RedisStreamsIntegrationTests",
@@ -92,6 +98,6 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
-  targets: module + seams + implementations + orchestrator + tests,
+  targets: module + seams + implementations + orchestrator + benches + tests,
   swiftLanguageModes: [.v6]
 )

@@ -112,6 +112,7 @@ extension Link {
     guard connection != nil else { return }
     guard machine.state == .ready else { return attemptFailed(cause, now) }
     connection = nil
+    losses.wrappingAdd(1, ordering: .releasing)
     lastFailure = cause
     machine.failed(now: now, using: &generator)
     let commands = outbox.inFlight

@@ -3,7 +3,7 @@ import Synchronization
 
 /// One connection to one server, made again whenever it is lost, with the commands that go over it.
 ///
-/// All but the inbox is touched by the link's I/O thread alone.
+/// All but the inbox and the count of losses is touched by the link's I/O thread alone.
 final class Link: @unchecked Sendable {
   typealias Entry = Outbox<Completion>.Entry
 
@@ -14,6 +14,8 @@ final class Link: @unchecked Sendable {
   }
 
   let inbox = Mutex(Batch())
+  /// How many connections were lost; read by any thread.
+  let losses = Atomic<UInt64>(0)
 
   /// Set once, before the link's first operation. The thread keeps the link, and outlives it.
   weak var thread: IOThread?

@@ -59,6 +59,10 @@ public final class RedisClient: Sendable {
   /// The client's I/O thread. It may be used as long as one likes: when the client is closed, tasks go on elsewhere.
   public var taskExecutor: any TaskExecutor { thread }
 
+  /// Changes whenever the connection is lost. What was learnt about the server before may not hold for the one that
+  /// answers afterwards.
+  public var connectionEpoch: UInt64 { link.losses.load(ordering: .acquiring) }
+
   /// Makes sure that there is a connection and that the server answers.
   /// - Throws: what the first attempt failed with: `cannotConnect`, or `refused` with the server's own words.
   public nonisolated(nonsending) func connect() async throws(RedisError) {
