@@ -98,7 +98,7 @@ import Testing
     let stream = try ReplicationStream(stock.server)
     try PersistenceTests.fill(stock, purchases: 20)
     let propagated = try stream.commands()
-    #expect(propagated.count == 29)
+    #expect(propagated.count == 30)
     #expect(try AppendOnlyFile.commands(of: stock.server) == propagated)
   }
 
