@@ -67,6 +67,7 @@ let tests: [Target] = [
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
+  .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
