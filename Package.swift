@@ -33,6 +33,7 @@ let seams: [Target] = [
 let implementations: [Target] = [
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
+  .executableTarget(name: "driver-bench", dependencies: ["RedisDriver"]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
   .target(
@@ -42,11 +43,12 @@ let implementations: [Target] = [
 ]
 
 let orchestrator: [Target] = [
+  .target(name: "OrderFile", dependencies: ["Stock"]),
   .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
-      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
@@ -70,6 +72,7 @@ let tests: [Target] = [
   .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
+  .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]
 
