@@ -9,11 +9,13 @@ final class PseudoTerminal: Sendable {
   private let written = Mutex<[UInt8]>([])
 
   init() throws {
-    master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)
-    guard master >= 0, grantpt(master) == 0, unlockpt(master) == 0, let name = ptsname(master) else {
-      throw TestServerError.system("posix_openpt", errno)
-    }
-    path = String(cString: name)
+    var (ours, theirs): (Int32, Int32) = (-1, -1)
+    var name = [CChar](repeating: 0, count: 128)
+    guard openpty(&ours, &theirs, &name, nil, nil) == 0 else { throw TestServerError.system("openpty", errno) }
+    _ = fcntl(ours, F_SETFD, FD_CLOEXEC)
+    close(theirs)
+    master = ours
+    path = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
     var size = winsize(ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0)
     _ = ioctl(master, UInt(TIOCSWINSZ), &size)
   }
