@@ -76,6 +76,7 @@ let tests: [Target] = [
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
+  .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
