@@ -61,7 +61,7 @@ extension CommandWriter {
   private static let shortHeader = 4
 
   /// Appends one command: its name, then what `encode` writes. Returns its size in bytes.
-  @inline(__always)
+  @usableFromInline
   mutating func command(_ name: UnsafeRawBufferPointer, _ encode: (inout CommandWriter) -> Void) -> Int {
     begin(name)
     encode(&self)

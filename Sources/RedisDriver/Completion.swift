@@ -1,51 +1,54 @@
 /// A waiting caller whose reply type has been forgotten, in three words that are copied without reference counting.
 ///
 /// As sendable as the continuation in it, which the compiler can't see through the pointer.
+@usableFromInline
 struct Completion: @unchecked Sendable {
-  typealias Outcome<Value: Sendable> = Result<Reply<Value>, RedisError>
-
-  private let continuation: UnsafeRawPointer
-  private let type: any RedisReply.Type
+  @usableFromInline let continuation: UnsafeRawPointer
+  @usableFromInline let type: any RedisReply.Type
 
   /// - Precondition: `continuation` is given to one completion only, and that is completed once.
-  init<Value: RedisReply>(_ continuation: UnsafeContinuation<Outcome<Value>, Never>) {
+  @inlinable
+  init<Value: RedisReply>(_ continuation: UnsafeContinuation<Result<Reply<Value>, RedisError>, Never>) {
     // A continuation is one pointer to its task. The type that it is turned back to is kept beside it.
     self.continuation = unsafeBitCast(continuation, to: UnsafeRawPointer.self)
     type = Value.self
   }
 
   /// Decodes the reply on the tape and resumes the caller with it.
-  func succeed(_ tape: ReplyTape, lostSendings: Int, server: @autoclosure () -> String) {
-    type.resume(continuation, with: tape, lostSendings: lostSendings, server: server)
+  func succeed(_ tape: ReplyTape, lostSendings: Int, server: String) {
+    type._resume(continuation, with: ReplyCursor(tape), lostSendings: lostSendings, server: server)
   }
 
-  func fail(_ error: RedisError) { type.resume(continuation, throwing: error) }
+  func fail(_ error: RedisError) { type._resume(continuation, throwing: error) }
 }
 
+/// These are requirements, with one implementation for all, so that the compiler makes a version of it for each type.
 extension RedisReply {
-  fileprivate static func resume(
+  @inlinable
+  public static func _resume(
     _ continuation: UnsafeRawPointer,
-    with tape: ReplyTape,
+    with reply: consuming ReplyCursor,
     lostSendings: Int,
-    server: () -> String
+    server: String
   ) {
-    var cursor = ReplyCursor(tape)
-    let outcome: Completion.Outcome<Self>
     do throws(RedisError) {
-      outcome = .success(Reply(value: try Self(decoding: &cursor), lostSendings: lostSendings))
+      let value = try Self(decoding: &reply)
+      _restored(continuation).resume(returning: .success(Reply(value: value, lostSendings: lostSendings)))
     } catch {
-      outcome = .failure(RedisError(error.code, error.message, server: server(), lostSendings: lostSendings))
+      let located = RedisError(error.code, error.message, server: server, lostSendings: lostSendings)
+      _restored(continuation).resume(returning: .failure(located))
     }
-    restored(continuation).resume(returning: outcome)
   }
 
-  fileprivate static func resume(_ continuation: UnsafeRawPointer, throwing error: RedisError) {
-    restored(continuation).resume(returning: .failure(error))
+  @inlinable
+  public static func _resume(_ continuation: UnsafeRawPointer, throwing error: RedisError) {
+    _restored(continuation).resume(returning: .failure(error))
   }
 
-  private static func restored(
+  @inlinable
+  static func _restored(
     _ continuation: UnsafeRawPointer
-  ) -> UnsafeContinuation<Completion.Outcome<Self>, Never> {
-    unsafeBitCast(continuation, to: UnsafeContinuation<Completion.Outcome<Self>, Never>.self)
+  ) -> UnsafeContinuation<Result<Reply<Self>, RedisError>, Never> {
+    unsafeBitCast(continuation, to: UnsafeContinuation<Result<Reply<Self>, RedisError>, Never>.self)
   }
 }

@@ -103,7 +103,7 @@ extension Link {
     candidates = []
     lastFailure = error
     machine.failed(now: now, using: &generator)
-    logger.debug("No connection", metadata: ["server": "\(url.server)", "cause": "\(error.message)"])
+    logger.debug("No connection", metadata: ["server": "\(server)", "cause": "\(error.message)"])
     fail(hopeless ? outbox.failAll(.unreachable) : outbox.failImpatient(), cause: error)
   }
 
@@ -120,7 +120,7 @@ extension Link {
     logger.info(
       "Connection lost",
       metadata: [
-        "server": "\(url.server)", "cause": "\(cause.message)", "inFlight": "\(commands)", "failed": "\(failed.count)",
+        "server": "\(server)", "cause": "\(cause.message)", "inFlight": "\(commands)", "failed": "\(failed.count)",
       ]
     )
     fail(failed, cause: cause)
@@ -197,9 +197,9 @@ extension Link {
     machine.answered()
     if let ticket = oldest.ticket {
       if tape.isError, oldest.replies == 1 {
-        ticket.fail(RedisError(.serverError, tape.firstText, server: url.server, lostSendings: oldest.lostSendings))
+        ticket.fail(RedisError(.serverError, tape.firstText, server: server, lostSendings: oldest.lostSendings))
       } else {
-        ticket.succeed(tape, lostSendings: oldest.lostSendings, server: url.server)
+        ticket.succeed(tape, lostSendings: oldest.lostSendings, server: server)
       }
     }
     tape.clear()
@@ -221,7 +221,7 @@ extension Link {
     machine.greeted()
     lastFailure = nil
     outbox.restart(now: now)
-    logger.debug("Connected", metadata: ["server": "\(url.server)", "waiting": "\(outbox.count)"])
+    logger.debug("Connected", metadata: ["server": "\(server)", "waiting": "\(outbox.count)"])
     flush()
   }
 }

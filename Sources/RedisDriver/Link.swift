@@ -20,6 +20,8 @@ final class Link: @unchecked Sendable {
   /// Set once, before the link's first operation. The thread keeps the link, and outlives it.
   weak var thread: IOThread?
   let url: RedisURL
+  /// What errors call the server.
+  let server: String
   let logger: Logger
   var outbox = Outbox<Completion>()
   var machine: LinkMachine
@@ -63,6 +65,7 @@ final class Link: @unchecked Sendable {
 
   init(_ url: RedisURL, _ configuration: RedisClient.Configuration) {
     self.url = url
+    server = url.server
     logger = configuration.logger
     connectTimeout = configuration.connectTimeout
     timeout = configuration.timeout.wholeNanoseconds
@@ -116,7 +119,7 @@ final class Link: @unchecked Sendable {
     // The command may have come to the inbox without its announcement having come here.
     takeInbox(now)
     guard let (ticket, lostSendings) = outbox.abandon(id) else { return }
-    ticket.fail(RedisError(.cancelled, "the task was cancelled", server: url.server, lostSendings: lostSendings))
+    ticket.fail(RedisError(.cancelled, "the task was cancelled", server: server, lostSendings: lostSendings))
   }
 
   /// Takes no more commands, and ends when those that are here have their outcome.
@@ -130,7 +133,7 @@ final class Link: @unchecked Sendable {
   /// The client is gone, and with it all callers.
   func discard() { closing = true }
 
-  var closedError: RedisError { RedisError(.closed, "the client is closed", server: url.server) }
+  var closedError: RedisError { RedisError(.closed, "the client is closed", server: server) }
 }
 
 extension Link {
@@ -200,7 +203,7 @@ extension Link {
         case .protocolViolation: (.protocolViolation, cause?.message ?? "protocol violation")
         case .unreachable: (cause?.code ?? .cannotConnect, cause?.message ?? "no connection")
         }
-      item.ticket.fail(RedisError(code, message, server: url.server, lostSendings: item.lostSendings))
+      item.ticket.fail(RedisError(code, message, server: server, lostSendings: item.lostSendings))
     }
   }
 

@@ -144,7 +144,9 @@ extension Outbox {
   }
 
   /// Nil if the command is to be sent again.
-  private static func fate(of entry: Entry, wasSent: Bool, oldest: Bool, after loss: Loss, now: MonotonicTime) -> Failure? {
+  private static func fate(of entry: Entry, wasSent: Bool, oldest: Bool, after loss: Loss, now: MonotonicTime)
+    -> Failure?
+  {
     if oldest, wasSent, loss == .protocolViolation { return .protocolViolation }
     if now < entry.deadline, !wasSent || entry.retry == .always { return nil }
     if oldest, wasSent, loss == .timedOut { return .timedOut }

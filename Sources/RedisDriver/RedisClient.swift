@@ -66,7 +66,8 @@ public final class RedisClient: Sendable {
   /// Makes sure that there is a connection and that the server answers.
   /// - Throws: what the first attempt failed with: `cannotConnect`, or `refused` with the server's own words.
   public nonisolated(nonsending) func connect() async throws(RedisError) {
-    _ = try await call("PING", as: RESPValue.self, options: CallOptions(retry: .always, whenUnreachable: .fail)) { _ in }
+    _ = try await call("PING", as: RESPValue.self, options: CallOptions(retry: .always, whenUnreachable: .fail)) { _ in
+    }
   }
 
   /// A client of its own connection to the same server, on the same I/O thread: for commands that block, such as
@@ -111,6 +112,7 @@ extension RedisClient {
   /// `encode` is called once, at once, with a lock held: it must do nothing but write arguments. `name` must not be a
   /// command that changes the connection, such as `SELECT` or `SUBSCRIBE`.
   /// - Throws: `RedisError`; the codes say what has happened, and `outcomeIsUnknown` whether the command may have run.
+  @inlinable
   public nonisolated(nonsending) func call<Value: RedisReply>(
     _ name: StaticString,
     as type: Value.Type = Value.self,
@@ -183,48 +185,53 @@ extension RedisClient {
   }
 }
 
+/// The generic part is inlinable, so that a caller's own reply types cost no look-up of type metadata at each call.
 extension RedisClient {
   /// Gives commands, whose bytes `encode` writes and counts, to the I/O thread, and waits for their outcome.
-  private nonisolated(nonsending) func perform<Value: RedisReply>(
+  @inlinable
+  nonisolated(nonsending) func perform<Value: RedisReply>(
     replies: Int,
     options: CallOptions,
     _ encode: (inout CommandWriter) -> Int
   ) async throws(RedisError) -> Reply<Value> {
-    guard !Task.isCancelled else { throw RedisError(.cancelled, "the task was cancelled", server: url.server) }
-    let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
-    if options.whenCancelled == .awaitReply {
-      return try await outcome(id, replies, options, encode).get()
+    let outcome: Result<Reply<Value>, RedisError>
+    switch options.whenCancelled {
+    case .awaitReply:
+      outcome = await withUnsafeContinuation { continuation in
+        submit(newID(), replies, options, Completion(continuation), encode)
+      }
+    case .abandon:
+      let id = newID()
+      outcome = await withTaskCancellationHandler {
+        await withUnsafeContinuation { continuation in
+          submit(id, replies, options, Completion(continuation), encode)
+          // A cancellation before this point has not found the command.
+          if Task.isCancelled { cancel(id) }
+        }
+      } onCancel: {
+        cancel(id)
+      }
     }
-    return try await withTaskCancellationHandler {
-      await outcome(id, replies, options, encode, cancellable: true)
-    } onCancel: {
-      cancel(id)
-    }.get()
+    return try outcome.get()
   }
 
-  private func cancel(_ id: UInt64) { _ = thread.post(.cancel(link, id: id)) }
+  @usableFromInline
+  func newID() -> UInt64 { nextID.wrappingAdd(1, ordering: .relaxed).oldValue }
 
-  private nonisolated(nonsending) func outcome<Value: RedisReply>(
-    _ id: UInt64,
-    _ replies: Int,
-    _ options: CallOptions,
-    _ encode: (inout CommandWriter) -> Int,
-    cancellable: Bool = false
-  ) async -> Completion.Outcome<Value> {
-    await withUnsafeContinuation { continuation in
-      submit(id, replies, options, Completion(continuation), encode)
-      // A cancellation before this point has not found the command.
-      if cancellable, Task.isCancelled { cancel(id) }
-    }
-  }
+  @usableFromInline
+  func cancel(_ id: UInt64) { _ = thread.post(.cancel(link, id: id)) }
 
-  private func submit(
+  @usableFromInline
+  func submit(
     _ id: UInt64,
     _ replies: Int,
     _ options: CallOptions,
     _ completion: Completion,
     _ encode: (inout CommandWriter) -> Int
   ) {
+    guard !Task.isCancelled else {
+      return completion.fail(RedisError(.cancelled, "the task was cancelled", server: url.server))
+    }
     let here = thread.isCurrent
     let now = here ? thread.now : MonotonicTime.now
     func entry(bytes: Int) -> Link.Entry {

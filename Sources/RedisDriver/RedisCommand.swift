@@ -38,7 +38,8 @@ public struct RedisCommand: Sendable, Hashable, ExpressibleByArrayLiteral {
   var refusal: RedisError? {
     guard !name.isEmpty else { return RedisError(.invalidCommand, "a command without a name") }
     let word = name.uppercased()
-    let silencesReplies = word == "CLIENT" && arguments.first?.bytes.elementsEqual("REPLY".utf8, by: Self.sameLetter) == true
+    let silencesReplies =
+      word == "CLIENT" && arguments.first?.bytes.elementsEqual("REPLY".utf8, by: Self.sameLetter) == true
     guard !silencesReplies, !Self.connectionCommands.contains(word) else {
       return RedisError(.invalidCommand, "\(word) changes the connection, which other commands share")
     }

@@ -5,14 +5,25 @@
 public protocol RedisReply: Sendable {
   /// - Throws: `RedisError` with the code `unexpectedReply`.
   init(decoding reply: inout ReplyCursor) throws(RedisError)
+
+  /// Not to be implemented: how the driver resumes a caller that waits for a reply of this type.
+  static func _resume(
+    _ continuation: UnsafeRawPointer,
+    with reply: consuming ReplyCursor,
+    lostSendings: Int,
+    server: String
+  )
+  static func _resume(_ continuation: UnsafeRawPointer, throwing error: RedisError)
 }
 
 /// A decoded reply and what is known of how it came about.
+@frozen
 public struct Reply<Value: Sendable>: Sendable {
   public var value: Value
   /// How many earlier sendings of the same command had no reply. If not 0, the command may have run before.
   public var lostSendings: Int
 
+  @inlinable
   public init(value: Value, lostSendings: Int) {
     self.value = value
     self.lostSendings = lostSendings

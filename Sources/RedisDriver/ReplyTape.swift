@@ -54,7 +54,9 @@ final class ReplyTape {
   }
 
   /// Valid until the next change.
-  func bytes(of node: Node) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: text + node.value, count: node.size) }
+  func bytes(of node: Node) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: text + node.value, count: node.size)
+  }
 
   private func resizeText(to capacity: Int) {
     let fresh = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 1)
