@@ -70,8 +70,8 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
-  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore", log]),
-  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
+  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
