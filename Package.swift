@@ -67,7 +67,11 @@ let tests: [Target] = [
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
-  .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
+  .executableTarget(name: "sqlite-store-probe", dependencies: ["SQLiteStore"], path: "Tests/SQLiteStoreProbe"),
+  .testTarget(
+    name: "SQLiteStoreTests",
+    dependencies: ["SQLiteStore", "OrderStoreContract", "sqlite-store-probe"]
+  ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]
