@@ -48,6 +48,7 @@ let orchestrator: [Target] = [
     name: "doorbuster-cli",
     dependencies: [
       "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
@@ -69,12 +70,13 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
-  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore", log]),
-  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
+  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
+  .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
