@@ -32,7 +32,7 @@ ensure_packages() {
 }
 
 ensure_run_packages() {
-  ensure_packages redis-server:redis-server redis-tools:redis-benchmark libhiredis-dev:/usr/include/hiredis/hiredis.h \
+  ensure_packages binutils:strip redis-server:redis-server redis-tools:redis-benchmark libhiredis-dev:/usr/include/hiredis/hiredis.h \
     libsqlite3-dev:/usr/include/sqlite3.h
   command -v swift >/dev/null || die "Swift 6.2 or later is missing; see https://www.swift.org/install/linux"
 }

@@ -28,7 +28,7 @@ public struct CommandWriter: ~Copyable {
   /// A word that is known when the program is built.
   @inline(__always)
   public mutating func argument(_ word: StaticString) {
-    argument(UnsafeRawBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    word.withUTF8Buffer { argument(UnsafeRawBufferPointer($0)) }
   }
 
   @_disfavoredOverload

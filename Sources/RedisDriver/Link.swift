@@ -143,7 +143,7 @@ extension Link {
       sendFailure = nil
       lose(.disconnected, failure, now)
     }
-    if let due = outbox.replyDue, due <= now, connection?.isDrained == true { loseSilent(now) }
+    if let due = replyDue, due <= now, connection?.isDrained == true { loseSilent(now) }
     fail(outbox.expire(now: now), cause: lastFailure)
     if machine.state == .ready { flush() }
     switch machine.tick(commandsWait: !outbox.isEmpty, now: now) {
@@ -155,10 +155,12 @@ extension Link {
     if closing, !outbox.hasListeners { finish() }
   }
 
+  private var replyDue: MonotonicTime? { machine.state == .ready ? outbox.replyDue : nil }
+
   /// When ``work(_:)`` has to be called at the latest.
   var wakeUp: MonotonicTime? {
     let times = [
-      outbox.replyDue, outbox.waitingDue, machine.wakeUp(commandsWait: !outbox.isEmpty),
+      replyDue, outbox.waitingDue, machine.wakeUp(commandsWait: !outbox.isEmpty),
     ]
     return times.lazy.compactMap(\.self).min()
   }
@@ -176,10 +178,11 @@ extension Link {
     unflushed = 0
     guard let connection, outbox.hasUnsent, !connection.wantsToWrite, sendFailure == nil else { return }
     // The clock is read here, as a task on this thread may have kept everything waiting since the cycle began.
-    fail(outbox.expire(now: .now), cause: lastFailure)
+    let now = MonotonicTime.now
+    fail(outbox.expire(now: now), cause: lastFailure)
     while outbox.hasUnsent {
       switch connection.socket.send(outbox.unsent) {
-      case .bytes(let count): outbox.markSent(count)
+      case .bytes(let count): outbox.markSent(count, now: now)
       case .wouldBlock:
         connection.wantsToWrite = true
         return
@@ -209,7 +212,7 @@ extension Link {
 
   /// The server has kept the oldest command waiting for too long.
   private func loseSilent(_ now: MonotonicTime) {
-    let patience = Duration.nanoseconds(outbox.oldestInFlight?.timeout ?? 0)
+    let patience = Duration.nanoseconds(outbox.oldest?.timeout ?? 0)
     lose(.timedOut, RedisError(.timedOut, "no reply within \(patience)"), now)
   }
 }

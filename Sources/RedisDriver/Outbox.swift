@@ -62,13 +62,15 @@ struct Outbox<Ticket>: ~Copyable {
   /// Valid until the next change.
   var unsent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: writer.buffer.bytes[bytesSent...]) }
 
+  var oldest: Entry? { entries.isEmpty ? nil : entries[0] }
+
   /// The oldest command, if it has been sent.
   var oldestInFlight: Entry? { entriesSent > 0 ? entries[0] : nil }
 
-  /// When the oldest command in flight has waited long enough for its reply.
+  /// When the oldest command has waited long enough for its reply, or for its next byte to be taken.
+  /// Means something only while there is a connection.
   var replyDue: MonotonicTime? {
-    guard let oldest = oldestInFlight else { return nil }
-    return oldest.queuedAt.advanced(by: oldest.timeout)
+    entries.isEmpty ? nil : entries[0].queuedAt.advanced(by: entries[0].timeout)
   }
 
   /// When, at the earliest, a command that waits has waited long enough. May be earlier than the true one.
@@ -87,7 +89,9 @@ struct Outbox<Ticket>: ~Copyable {
   }
 
   /// The connection has taken that many more bytes.
-  mutating func markSent(_ bytes: Int) {
+  mutating func markSent(_ bytes: Int, now: MonotonicTime) {
+    // A huge command on a slow line is not late as long as it moves.
+    if entriesSent == 0, !entries.isEmpty { entries[0].queuedAt = now }
     bytesSent += bytes
     while entriesSent < entries.count, bytesOfEntriesSent + entries[entriesSent].bytes <= bytesSent {
       bytesOfEntriesSent += entries[entriesSent].bytes

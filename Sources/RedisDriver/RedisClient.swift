@@ -120,7 +120,7 @@ extension RedisClient {
     _ encode: (inout CommandWriter) -> Void
   ) async throws(RedisError) -> Reply<Value> {
     try await perform(replies: 1, options: options) { writer in
-      writer.command(UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), encode)
+      name.withUTF8Buffer { writer.command(UnsafeRawBufferPointer($0), encode) }
     }
   }
 

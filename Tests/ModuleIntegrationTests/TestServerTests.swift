@@ -100,6 +100,15 @@ import Testing
     #expect(try endless.wait().status == .signalled(SIGTERM))
   }
 
+  @Test("A program's errors can go to a terminal, however many they are")
+  func terminal() throws {
+    let program = "[ -t 2 ] && [ ! -t 1 ] && yes 0123456789 | head -n 20000 >&2 && echo done"
+    let outcome = try Subprocess("sh", ["-c", program], errorsToTerminal: true).wait()
+    #expect(outcome.status == .exited(0))
+    #expect(outcome.stdout == "done\n")
+    #expect(outcome.stderr == String(repeating: "0123456789\r\n", count: 20_000))
+  }
+
   @Test("What a process started is gone soon after it was killed")
   func reaps() throws {
     // The same shell script that watches over this process, watching over one that dies.

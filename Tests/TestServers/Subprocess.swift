@@ -15,6 +15,7 @@ public final class Subprocess: Sendable {
 
   private let files: TemporaryDirectory
   private let child: ChildProcess
+  private let terminal: PseudoTerminal?
 
   public var pid: pid_t { child.pid }
 
@@ -24,23 +25,27 @@ public final class Subprocess: Sendable {
   ///   - environment: variables set on top of this process' own.
   ///   - input: what its standard input reads before the end of the file.
   ///   - directory: its working directory; a fresh temporary one unless told.
+  ///   - errorsToTerminal: whether its standard error is a terminal, as for a user who watches it. Who waits for such a
+  ///     program must look at ``stderr`` meanwhile if it writes more than a few kilobytes: ``wait(timeout:)`` does.
   public init(
     _ path: String,
     _ arguments: [String] = [],
     environment: [String: String] = [:],
     input: [UInt8] = [],
-    directory: String? = nil
+    directory: String? = nil,
+    errorsToTerminal: Bool = false
   ) throws {
     files = try TemporaryDirectory()
     try Data(input).write(to: URL(fileURLWithPath: files.file("stdin")))
     let work = files.file("work")
     try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+    terminal = errorsToTerminal ? try PseudoTerminal() : nil
     child = try ChildProcess(
       [path] + arguments,
       directory: directory ?? work,
       input: .path(files.file("stdin")),
       output: files.file("stdout"),
-      errors: files.file("stderr"),
+      errors: terminal?.path ?? files.file("stderr"),
       environment: environment
     )
   }
@@ -49,7 +54,7 @@ public final class Subprocess: Sendable {
   public var stdout: String { text(of: "stdout") }
 
   /// All that it has written to its standard error so far.
-  public var stderr: String { text(of: "stderr") }
+  public var stderr: String { terminal?.text() ?? text(of: "stderr") }
 
   public var isRunning: Bool { child.poll() == nil }
 
@@ -64,7 +69,11 @@ public final class Subprocess: Sendable {
 
   /// - Throws: ``TestServerError/timeout(_:)`` if it still runs after `timeout`; it goes on running.
   public func wait(timeout: Duration = .seconds(60)) throws -> Outcome {
-    Outcome(status: try child.wait(timeout: timeout), stdout: stdout, stderr: stderr)
+    let status = try waitUntil("the end of process \(pid)", timeout: timeout) {
+      _ = terminal?.text()
+      return child.poll()
+    }
+    return Outcome(status: status, stdout: stdout, stderr: stderr)
   }
 
   /// Runs a program to its end; beyond `timeout` it is killed and the call throws.
