@@ -48,6 +48,7 @@ let orchestrator: [Target] = [
     name: "doorbuster-cli",
     dependencies: [
       "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
@@ -75,6 +76,7 @@ let tests: [Target] = [
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
+  .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),

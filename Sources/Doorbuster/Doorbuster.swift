@@ -1,1 +1,149 @@
-// Doorbuster
+import Logging
+import Messaging
+import Orders
+import ServiceLifecycle
+import Stock
+
+/// The orchestrator: carries purchases from the buckets to the database through transactional messages, sets sales up,
+/// and says how they stand.
+///
+/// Its ``run()`` rolls the half messages of refused purchases back behind the buyers' answers. It is optional: while it
+/// does not run, those answers wait for the roll-back.
+public final class Doorbuster: Service {
+  let stock: any StockService
+  let broker: any MessageBroker
+  let orders: any OrderStore
+  let clock: any SaleClock
+  let configuration: DoorbusterConfiguration
+  let logger: Logger
+  let directory = SaleDirectory()
+  private let rollBacks: RollBackQueue
+
+  /// - Throws: ``InvalidInput`` for a setting outside its bounds; so for a purchase deadline that is not shorter than
+  ///   the broker's first check.
+  public init(
+    stock: any StockService,
+    broker: any MessageBroker,
+    orders: any OrderStore,
+    clock: any SaleClock = SystemSaleClock(),
+    configuration: DoorbusterConfiguration = DoorbusterConfiguration(),
+    logger: Logger
+  ) throws(InvalidInput) {
+    try configuration.validate()
+    self.stock = stock
+    self.broker = broker
+    self.orders = orders
+    self.clock = clock
+    self.configuration = configuration
+    self.logger = logger
+    rollBacks = RollBackQueue(pendingMax: configuration.rollBacksMax)
+  }
+
+  /// The service that brings purchases into the database. Each call makes a new one, with its own counters.
+  public func worker() -> Worker {
+    Worker(
+      stock: stock,
+      broker: broker,
+      orders: orders,
+      clock: clock,
+      configuration: configuration,
+      logger: logger
+    )
+  }
+
+  /// The service that answers the broker's check-backs.
+  public func checkBack() -> CheckBack {
+    CheckBack(stock: stock, broker: broker, clock: clock, topic: configuration.topic, logger: logger)
+  }
+
+  /// Rolls back behind the answers until the task is cancelled or the process shuts down gracefully; what is pending
+  /// then is finished first.
+  public func run() async throws {
+    rollBacks.open()
+    await withDiscardingTaskGroup { group in
+      for _ in 0..<configuration.rollBackLanes {
+        group.addTask {
+          while let half = await self.rollBacks.next() { await self.rollBack(half) }
+        }
+      }
+      // Until cancellation or graceful shutdown, whichever comes first; both end the wait alike.
+      try? await gracefulShutdown()
+      rollBacks.close()
+    }
+  }
+
+  /// Buys. Sent again with the same token, it hears the first outcome and takes nothing.
+  public func purchase(_ purchase: Purchase) async -> PurchaseOutcome {
+    let buckets: Int
+    do {
+      buckets = try await numberOfBuckets(of: purchase.sku)
+    } catch {
+      return .failed(error)
+    }
+    let deadline = clock.now.advanced(by: configuration.purchaseDeadline)
+    let body = PurchaseMessage(
+      purchase: purchase,
+      bucket: purchase.user.homeBucket(among: buckets),
+      createdAtMs: clock.wallMs
+    )
+    let message = body.message(topic: configuration.topic)
+    var machine = PurchaseMachine()
+    var action = machine.start()
+    while true {
+      switch action {
+      case .sendHalf:
+        do {
+          action = machine.halfSent(try await broker.sendHalf(message))
+        } catch {
+          action = machine.halfFailed(error)
+        }
+      case .deduct:
+        do {
+          action = machine.deducted(try await stock.deduct(purchase, from: body.bucketID, before: deadline))
+        } catch {
+          action = machine.deductFailed(error)
+        }
+      case .commit(let half):
+        do {
+          action = machine.committed(try await broker.commit(half))
+        } catch {
+          action = machine.commitFailed(error)
+        }
+      case .sendPlain:
+        do {
+          try await broker.send(message)
+          action = machine.plainSent()
+        } catch {
+          action = machine.plainFailed(error)
+        }
+      case .answer(let outcome, let half):
+        if let half, !rollBacks.offer(half) { await rollBack(half) }
+        return outcome
+      }
+    }
+  }
+
+  /// How many buckets the product's sale has.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  func numberOfBuckets(of sku: SKU) async throws(DoorbusterError) -> Int {
+    if let buckets = directory.buckets(of: sku) { return buckets }
+    return max(try await knownSale(sku).terms.buckets, 1)
+  }
+
+  /// The sale as the database has it now.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  func knownSale(_ sku: SKU) async throws(DoorbusterError) -> Sale {
+    let sale = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sale(sku) }
+    guard let sale else { throw .unknownSale(sku) }
+    directory.note(sale)
+    return sale
+  }
+
+  private func rollBack(_ half: HalfMessage) async {
+    do throws(MessagingError) {
+      try await broker.rollBack(half)
+    } catch {
+      logger.debug("half message \(half.id) is left to the check-back: \(error.message)")
+    }
+  }
+}

@@ -13,7 +13,7 @@ public struct OrderFile: Sequence, Sendable {
     public let description: String
   }
 
-  private struct Columns {
+  fileprivate struct Columns: Sendable {
     var token: Int, user: Int, product: Int, quantity: Int
     var count: Int
   }
@@ -54,31 +54,36 @@ public struct OrderFile: Sequence, Sendable {
     self.records = records
   }
 
-  public func makeIterator() -> AnyIterator<Line> {
-    var records = records
-    return AnyIterator {
+  public func makeIterator() -> Lines { Lines(records: records, columns: columns) }
+
+  /// The lines after the header, in the file's order.
+  public struct Lines: IteratorProtocol, Sendable {
+    fileprivate var records: CSVRecords
+    fileprivate let columns: Columns
+
+    public mutating func next() -> Line? {
       guard let record = records.next() else { return nil }
       switch record.content {
       case .success(let fields): return read(fields, line: record.line)
       case .failure(let fault): return .bad(line: record.line, reason: fault.description)
       }
     }
-  }
 
-  private func read(_ fields: [[UInt8]], line: Int) -> Line {
-    guard fields.count == columns.count else {
-      return .bad(line: line, reason: "it has \(fields.count) fields; the header has \(columns.count)")
-    }
-    do {
-      let purchase = try Purchase(
-        sku: SKU(String(decoding: fields[columns.product], as: UTF8.self)),
-        user: UserID(bytes: fields[columns.user]),
-        token: Token(bytes: fields[columns.token]),
-        quantity: DecimalNumber.parse(fields[columns.quantity], argument: "quantity", in: 1...StockLimits.quantityMax)
-      )
-      return .purchase(purchase, line: line)
-    } catch {
-      return .bad(line: line, reason: error.description)
+    private func read(_ fields: [[UInt8]], line: Int) -> Line {
+      guard fields.count == columns.count else {
+        return .bad(line: line, reason: "it has \(fields.count) fields; the header has \(columns.count)")
+      }
+      do {
+        let purchase = try Purchase(
+          sku: SKU(String(decoding: fields[columns.product], as: UTF8.self)),
+          user: UserID(bytes: fields[columns.user]),
+          token: Token(bytes: fields[columns.token]),
+          quantity: DecimalNumber.parse(fields[columns.quantity], argument: "quantity", in: 1...StockLimits.quantityMax)
+        )
+        return .purchase(purchase, line: line)
+      } catch {
+        return .bad(line: line, reason: error.description)
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 import Stock
 
 /// A run of one bucket's log events, to be brought into the database together with the position after them.
-public struct LogBatch: Sendable {
+public struct LogBatch: Hashable, Sendable {
   public enum Entry: Hashable, Sendable {
     /// A purchase. With `storeIfMissing` it is stored where the database has no order for it yet (in `state`); without,
     /// the batch stops before it. Where the order is there, its sequence is filled in.
@@ -12,7 +12,7 @@ public struct LogBatch: Sendable {
   }
 
   /// An event that concerns no order (create, schedule, add, …) only moves the position.
-  public struct Step: Sendable {
+  public struct Step: Hashable, Sendable {
     public var sequence: Int64
     public var entry: Entry?
 

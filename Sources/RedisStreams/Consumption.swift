@@ -24,14 +24,20 @@ struct Consumption<Handler: MessageHandler>: Sendable {
 
   private let clock = ContinuousClock()
   private let faultLog = LogGate()
-  /// Outages in a row.
-  private var outages = 0
-  private var faults = 0
-  private var nextLook: ContinuousClock.Instant
-  private var nextTrim: ContinuousClock.Instant
-  private var nextReaping: ContinuousClock.Instant
-  private var hasSettledSinceTrim = false
-  private var postponed = 0
+
+  /// Where the loop stands.
+  private struct Progress {
+    /// Outages in a row.
+    var outages = 0
+    /// Faults of the server in a row.
+    var faults = 0
+    /// How many messages of the group were postponed at the last look.
+    var postponed = 0
+    var hasSettledSinceTrim = false
+    var nextLook: ContinuousClock.Instant
+    var nextTrim: ContinuousClock.Instant
+    var nextReaping: ContinuousClock.Instant
+  }
 
   init(
     topic: Topic,
@@ -51,14 +57,16 @@ struct Consumption<Handler: MessageHandler>: Sendable {
     self.batchMax = batchMax
     self.handler = handler
     self.logger = logger
-    let now = clock.now
-    nextLook = now
-    nextTrim = now.advanced(by: options.trimInterval)
-    nextReaping = now.advanced(by: options.consumerIdleMax)
   }
 
   /// Returns when the task is cancelled.
-  mutating func run() async throws(MessagingError) {
+  func run() async throws(MessagingError) {
+    let now = clock.now
+    var progress = Progress(
+      nextLook: now,
+      nextTrim: now.advanced(by: options.trimInterval),
+      nextReaping: now.advanced(by: options.consumerIdleMax)
+    )
     var mustSubscribe = true
     while !Task.isCancelled {
       do throws(MessagingError) {
@@ -66,40 +74,40 @@ struct Consumption<Handler: MessageHandler>: Sendable {
           try await server.createGroup(keys)
           mustSubscribe = false
         }
-        try await round()
-        faults = 0
+        try await round(&progress)
+        progress.faults = 0
       } catch {
         mustSubscribe = mustSubscribe || error.code == .noGroup
         guard error.isTransient || error.code == .noGroup else { throw error }
-        await pause(after: error)
+        await pause(after: error, &progress)
       }
     }
     await leave()
   }
 
   /// What is due again, then what is new.
-  private mutating func round() async throws(MessagingError) {
+  private func round(_ progress: inout Progress) async throws(MessagingError) {
     var hasRedelivered = false
-    if clock.now >= nextLook {
-      let due = try await takeDue()
+    if clock.now >= progress.nextLook {
+      let due = try await takeDue(&progress)
       hasRedelivered = !due.isEmpty
       // Where something was due there may be more.
-      nextLook = hasRedelivered ? clock.now : clock.now.advanced(by: options.pollInterval)
-      if hasRedelivered { try await process(due) }
+      progress.nextLook = hasRedelivered ? clock.now : clock.now.advanced(by: options.pollInterval)
+      if hasRedelivered { try await process(due, &progress) }
     }
-    try await keepHouse()
-    if outages > 0, hasRedelivered || Task.isCancelled { return }
-    if postponed >= options.postponedMax {
+    try await keepHouse(&progress)
+    if Task.isCancelled || progress.outages > 0 && hasRedelivered { return }
+    if progress.postponed >= options.postponedMax {
       if !hasRedelivered { await sleep(options.pollInterval) }
       return
     }
-    if Task.isCancelled { return }
-    let fresh = try await readNew()
-    if !fresh.isEmpty { try await process(fresh) }
+    // During an outage a few are enough to see whether it is over.
+    let fresh = try await readNew(atMost: progress.outages > 0 ? min(batchMax, 8) : batchMax)
+    if !fresh.isEmpty { try await process(fresh, &progress) }
   }
 
-  private mutating func pause(after error: MessagingError) async {
-    faults += 1
+  private func pause(after error: MessagingError, _ progress: inout Progress) async {
+    progress.faults += 1
     if error.code == .noGroup {
       logger.warning(
         "the group is not there (was the server emptied?); it is made again",
@@ -113,7 +121,7 @@ struct Consumption<Handler: MessageHandler>: Sendable {
         )
       }
     }
-    await sleep(options.backOff(afterFaults: faults))
+    await sleep(options.backOff(afterFaults: progress.faults))
   }
 
   /// Ends early when the task is cancelled; the loop sees that itself.
@@ -135,7 +143,7 @@ struct Consumption<Handler: MessageHandler>: Sendable {
 
 extension Consumption {
   /// New messages, as many as there are up to the batch's size. Waits for the first one.
-  private func readNew() async throws(MessagingError) -> [TakenMessage] {
+  private func readNew(atMost count: Int) async throws(MessagingError) -> [TakenMessage] {
     // The read may end late by what the server is busy with, but not by more than an ordinary time-out.
     let blockMs = max(options.pollInterval.wholeMilliseconds, 1)
     let timeout = options.pollInterval + reader.client.configuration.timeout
@@ -148,8 +156,7 @@ extension Consumption {
       writer.argument(keys.group.name)
       writer.argument(consumer)
       writer.argument("COUNT" as StaticString)
-      // During an outage a few are enough to see whether it is over.
-      writer.argument(outages > 0 ? min(batchMax, 8) : batchMax)
+      writer.argument(count)
       writer.argument("BLOCK" as StaticString)
       writer.argument(blockMs)
       writer.argument("STREAMS" as StaticString)
@@ -160,7 +167,7 @@ extension Consumption {
   }
 
   /// Postponed messages that are due, then what a worker without a sign of life had taken; a batch at most.
-  private mutating func takeDue() async throws(MessagingError) -> [TakenMessage] {
+  private func takeDue(_ progress: inout Progress) async throws(MessagingError) -> [TakenMessage] {
     let due = try await server.run(
       Scripts.takeDue,
       as: TakenPostponed.self,
@@ -169,7 +176,7 @@ extension Consumption {
       writer.argument(options.visibility.wholeMilliseconds)
       writer.argument(batchMax)
     }
-    postponed = due.postponed
+    progress.postponed = due.postponed
     var batch = due.messages.map { id, message in
       TakenMessage(
         delivery: Delivery(
@@ -222,7 +229,7 @@ extension Consumption {
 
 extension Consumption {
   /// Has a batch handled and settles it, to the end even where the task is cancelled meanwhile.
-  private mutating func process(_ batch: [TakenMessage]) async throws(MessagingError) {
+  private func process(_ batch: [TakenMessage], _ progress: inout Progress) async throws(MessagingError) {
     let cancellation = CancellationFlag()
     let outcome = await withTaskCancellationHandler {
       await shielded {
@@ -237,21 +244,20 @@ extension Consumption {
     }
     let (settlement, result) = outcome
     try result.get()
-    hasSettledSinceTrim = true
+    progress.hasSettledSinceTrim = true
     guard settlement.isOutage, let reason = settlement.outage else {
-      outages = 0
+      progress.outages = 0
       return
     }
-    outages += 1
-    let delay = options.retryDelay(afterTries: outages)
+    progress.outages += 1
     faultLog.pass { suppressed in
       logger.warning(
         "nothing of a batch went through; the worker pauses",
         metadata: ["topic": "\(topic)", "group": "\(keys.group)", "reason": "\(reason)", "more": "\(suppressed)"]
       )
     }
-    await sleep(delay)
-    nextLook = clock.now
+    await sleep(options.retryDelay(afterTries: progress.outages))
+    progress.nextLook = clock.now
   }
 
   /// Tries until it is done, or until the fault is one that waiting can't mend. Once the task is cancelled, one more
@@ -301,15 +307,15 @@ extension Consumption {
   }
 
   /// Trims now and then, and removes consumers of workers that are long gone.
-  private mutating func keepHouse() async throws(MessagingError) {
+  private func keepHouse(_ progress: inout Progress) async throws(MessagingError) {
     let now = clock.now
-    if hasSettledSinceTrim, now >= nextTrim {
-      nextTrim = now.advanced(by: options.trimInterval)
-      hasSettledSinceTrim = false
+    if progress.hasSettledSinceTrim, now >= progress.nextTrim {
+      progress.nextTrim = now.advanced(by: options.trimInterval)
+      progress.hasSettledSinceTrim = false
       _ = try await server.trim(keys.keys)
     }
-    guard now >= nextReaping else { return }
-    nextReaping = now.advanced(by: options.consumerIdleMax)
+    guard now >= progress.nextReaping else { return }
+    progress.nextReaping = now.advanced(by: options.consumerIdleMax)
     _ = try await server.run(Scripts.removeConsumers, as: Int.self, keys: [keys.keys.topic]) { writer in
       writer.argument(keys.group.name)
       writer.argument(options.consumerIdleMax.wholeMilliseconds)

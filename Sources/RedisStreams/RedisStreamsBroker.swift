@@ -145,7 +145,7 @@ extension RedisStreamsBroker: MessageBroker {
     } catch {
       throw MessagingError(error)
     }
-    var consumption = Consumption(
+    let consumption = Consumption(
       topic: topic,
       keys: keys,
       server: server,

@@ -53,10 +53,12 @@ struct StreamServer: Sendable {
   }
 }
 
-extension MessagingError {
+extension MessagingError.Code {
   /// The group or its topic is gone, as after `FLUSHALL`. Not for callers: the loops make them again.
-  static let noGroup = Code("no-group")
+  static let noGroup = MessagingError.Code("no-group")
+}
 
+extension MessagingError {
   /// What a driver's error means for a message.
   init(_ error: RedisError) {
     self.init(Self.code(of: error), "\(error)")
@@ -90,7 +92,7 @@ extension MessagingError {
     // MISCONF: the last write to disk failed.
     case "OOM", "MISCONF": .full
     case "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "READONLY", "NOREPLICAS": .unavailable
-    case "NOGROUP", "UNBLOCKED": noGroup
+    case "NOGROUP", "UNBLOCKED": .noGroup
     default: .refused
     }
   }

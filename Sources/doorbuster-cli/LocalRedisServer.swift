@@ -25,7 +25,9 @@ final class LocalRedisServer: Sendable {
   static func start(in directory: URL) async throws -> LocalRedisServer {
     let module = try modulePath()
     guard let server = executable("redis-server") else {
-      throw CommandFailure("there is no redis-server on the PATH; install it (apt-get install redis-server) or give --redis")
+      throw CommandFailure(
+        "there is no redis-server on the PATH; install it (apt-get install redis-server) or give --redis"
+      )
     }
     var last = ""
     for _ in 0..<5 {
@@ -68,7 +70,8 @@ final class LocalRedisServer: Sendable {
     // The shell waits for our end of the pipe to close, which our death does too, and ends the server. In a session
     // of its own, so that Ctrl-C reaches us alone and the server outlives our last purchases.
     process.arguments = [
-      "-c", "setsid \"$@\" </dev/null & child=$!; trap '' INT TERM; cat >/dev/null; kill $child 2>/dev/null; wait $child",
+      "-c",
+      "setsid \"$@\" </dev/null & child=$!; trap '' INT TERM; cat >/dev/null; kill $child 2>/dev/null; wait $child",
       "sh", server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket, "--dir", directory.path,
       "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
       "--loadmodule", module,
@@ -89,7 +92,9 @@ final class LocalRedisServer: Sendable {
     for _ in 0..<200 {
       let log = (try? String(contentsOf: Self.logFile(directory), encoding: .utf8)) ?? ""
       if log.contains("The server is now ready to accept connections at") { return true }
-      if !process.isRunning || log.contains("Failed listening on port") || log.contains("Module") && log.contains("failed") {
+      if !process.isRunning || log.contains("Failed listening on port")
+        || log.contains("Module") && log.contains("failed")
+      {
         return false
       }
       try await Task.sleep(for: .milliseconds(25))

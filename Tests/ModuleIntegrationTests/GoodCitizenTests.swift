@@ -22,8 +22,10 @@ import Testing
       #expect(!flags.contains(command.writes ? "readonly" : "write"), "\(command.name): \(flags)")
       #expect(flags.contains("denyoom") == command.denyOom, "\(command.name): \(flags)")
       #expect([info[3], info[4], info[5]] == [1, 1, 1], "\(command.name)")
+      // Redis 7.0 and 7.2 put the commands of modules into no category; later ones do, by their flags.
       let categories = Set(info[6]?.elements?.compactMap(\.text) ?? [])
-      #expect(categories.contains(command.writes ? "@write" : "@read"), "\(command.name): \(categories)")
+      let expected = command.writes ? "@write" : "@read"
+      #expect(categories.isEmpty || categories.contains(expected), "\(command.name): \(categories)")
       let keys = try #require(info[8]?[0], "\(command.name)")
       let keyFlags = Set(keys["flags"]?.elements?.compactMap(\.text) ?? [])
       #expect(keyFlags.contains(command.writes ? "RW" : "RO") || keyFlags.contains("OW"), "\(keyFlags)")
@@ -34,7 +36,9 @@ import Testing
   func commandDocs() throws {
     let stock = try Stage()
     for command in Self.commands {
-      let docs = try #require(stock.redis.call("COMMAND", "DOCS", command.name)[command.name], "\(command.name)")
+      let reply = try stock.redis.call("COMMAND", "DOCS", command.name)
+      #expect(reply[0]?.text?.lowercased() == command.name)
+      let docs = try #require(reply[1], "\(command.name)")
       #expect(try #require(docs["summary"]?.text).count > 10, "\(command.name)")
       #expect(docs["complexity"]?.text?.isEmpty == false, "\(command.name)")
       #expect(docs["module"] != nil, "\(command.name)")
@@ -56,25 +60,32 @@ import Testing
     }
   }
 
-  @Test("ACL users get what their categories and keys allow")
+  @Test("ACL users get what their commands, keys and kinds of access allow")
   func accessControl() throws {
     let stock = try Stage()
     try stock("CREATE", "shop:a", 5)
-    try stock.redis.call("ACL", "SETUSER", "reader", "on", ">p", "+@read", "~shop:*")
-    try stock.redis.call("ACL", "SETUSER", "writer", "on", ">p", "+@write", "+@read", "~shop:*")
-    let reader = try stock.server.connect()
-    try reader.call("AUTH", "reader", "p")
-    #expect(try reader.call("STOCK.INFO", "shop:a").errorCode == nil)
-    #expect(try reader.call("STOCK.GET", "shop:a", "t") == nil)
-    expectError(try reader.call("STOCK.DEDUCT", "shop:a", "u", "t", 1), "NOPERM")
-    expectError(try reader.call("STOCK.INFO", "other"), "NOPERM")
-    let writer = try stock.server.connect()
-    try writer.call("AUTH", "writer", "p")
-    #expect(try writer.call("STOCK.DEDUCT", "shop:a", "u", "t", 1)[0] == .simple("OK"))
-    expectError(try writer.call("STOCK.CREATE", "other", 1), "NOPERM")
-    for name in Self.commands.map(\.name) {
-      let category = try stock.redis.call("ACL", "DRYRUN", "writer", name, "shop:a", "1", "1", "1")
-      #expect(category == .ok || category.text?.contains("wrong number") == true, "\(name): \(category)")
+    let reads = Self.commands.filter { !$0.writes }.map { "+" + $0.name }
+    let writes = Self.commands.filter(\.writes).map { "+" + $0.name }
+    try stock.redis.call(["ACL", "SETUSER", "reader", "on", ">p"] + reads + ["~shop:*"])
+    try stock.redis.call(["ACL", "SETUSER", "seller", "on", ">p"] + reads + writes + ["~shop:*"])
+    try stock.redis.call(["ACL", "SETUSER", "looker", "on", ">p", "+@all", "%R~shop:*"])
+    func user(_ name: String) throws -> RawRedis {
+      let redis = try stock.server.connect()
+      #expect(try redis.call("AUTH", name, "p") == .ok)
+      return redis
+    }
+    let (reader, seller, looker) = (try user("reader"), try user("seller"), try user("looker"))
+    #expect(try seller.call("STOCK.DEDUCT", "shop:a", "u", "t", 1)[0] == .simple("OK"))
+    expectError(try seller.call("STOCK.CREATE", "other", 1), "NOPERM")
+    expectError(try seller.call("STOCK.GET", "other", "t"), "NOPERM")
+    for redis in [reader, looker] {
+      #expect(try redis.call("STOCK.INFO", "shop:a")["sold"] == 1)
+      #expect(try redis.call("STOCK.GET", "shop:a", "t")["state"] == "sold")
+      #expect(try redis.call("STOCK.LOG", "shop:a", 0).elements?.count == 2)
+      expectError(try redis.call("STOCK.DEDUCT", "shop:a", "u", "t2", 1), "NOPERM")
+      expectError(try redis.call("STOCK.CANCEL", "shop:a", "t"), "NOPERM")
+      expectError(try redis.call("STOCK.CREATE", "shop:b", 1), "NOPERM")
+      expectError(try redis.call("STOCK.INFO", "other"), "NOPERM")
     }
   }
 

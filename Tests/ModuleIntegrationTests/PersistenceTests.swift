@@ -108,6 +108,37 @@ import Testing
     #expect(try again.readings("key", tokens: ["token:0", "token:19999"]) == before)
   }
 
+  @Test("Buckets of thousands of events are read, copied, dumped and reloaded whole, whatever the size of an event")
+  func bigCopies() throws {
+    let stock = try Stage()
+    let count = 4_000
+    // Events of every size in steps of four bytes, so that some fill the pieces of the log to their last byte.
+    let buckets = stride(from: 0, to: 48, by: 4).map { padding in
+      (key: "key:\(padding)", token: { (number: Int) in "\(100_000 + number)" + String.bytes(padding) })
+    }
+    for bucket in buckets {
+      try stock("CREATE", bucket.key, 1_000_000)
+      _ = try stock.redis.pipeline((0..<count).map { ["STOCK.DEDUCT", bucket.key, "u", bucket.token($0), 1] })
+      let log = try #require(stock("LOG", bucket.key, 1, "COUNT", 10_000).elements)
+      #expect(log.map { $0[2]?.text } == (0..<count).map(bucket.token), "\(bucket.key)")
+      #expect(log.compactMap { $0[0]?.integer } == Array(2...Int64(count + 1)), "\(bucket.key)")
+      for after in stride(from: 1, through: count, by: 101) {
+        let event = try stock("LOG", bucket.key, after, "COUNT", 1)[0]
+        #expect(event?[2]?.text == bucket.token(after - 1), "\(bucket.key) \(after)")
+      }
+    }
+    let digests = try buckets.map { try stock.digest($0.key) }
+    for (bucket, digest) in zip(buckets, digests) {
+      #expect(try stock.redis.call("COPY", bucket.key, "copy:" + bucket.key) == 1, "\(bucket.key)")
+      #expect(try stock.digest("copy:" + bucket.key) == digest)
+      let payload = try #require(stock.redis.call("DUMP", bucket.key).bytes)
+      #expect(try stock.redis.call("RESTORE", "copy:" + bucket.key, 0, payload, "REPLACE") == .ok, "\(bucket.key)")
+      #expect(try stock.digest("copy:" + bucket.key) == digest)
+    }
+    try #require(stock.redis.call("DEBUG", "RELOAD") == .ok)
+    #expect(try buckets.map { try stock.digest($0.key) } == digests)
+  }
+
   @Test("DUMP and RESTORE, COPY and RENAME give an equal bucket, and a copy is independent")
   func copies() throws {
     let stock = try Stage()

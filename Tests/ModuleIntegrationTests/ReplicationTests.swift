@@ -98,7 +98,7 @@ import Testing
     let stream = try ReplicationStream(stock.server)
     try PersistenceTests.fill(stock, purchases: 20)
     let propagated = try stream.commands()
-    #expect(propagated.count == 29)
+    #expect(propagated.count == 30)
     #expect(try AppendOnlyFile.commands(of: stock.server) == propagated)
   }
 
@@ -141,7 +141,17 @@ import Testing
     #expect(try last.readings("key", tokens: PersistenceTests.tokens) == expected)
   }
 
-  @Test("Replies that a replica gives from its own clock don't exist: times are the master's")
+  @Test("A replica that becomes the master knows every token and goes on where the master was")
+  func promotion() throws {
+    let master = try Stage(.init(tcp: true))
+    try PersistenceTests.fill(master, purchases: 50)
+    let replica = try Stage(.init(replicaOf: master.server))
+    try master.server.kill9()
+    #expect(try replica.redis.call("REPLICAOF", "NO", "ONE") == .ok)
+    try PersistenceTests.expectAlive(replica)
+  }
+
+  @Test("A replica's times are the master's, however late it applies them")
   func clocks() throws {
     let master = try Stage(.init(tcp: true))
     let replica = try Stage(.init(replicaOf: master.server))

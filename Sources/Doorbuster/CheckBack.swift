@@ -1,0 +1,46 @@
+import Logging
+import Messaging
+import ServiceLifecycle
+import Stock
+
+/// The service that answers the broker's check-backs. Any number of processes may run it.
+public struct CheckBack: Service, MessageChecker {
+  let stock: any StockService
+  let broker: any MessageBroker
+  let clock: any SaleClock
+  let topic: Topic
+  let logger: Logger
+
+  /// Serves until the task is cancelled or the process shuts down gracefully.
+  /// - Throws: ``DoorbusterError`` for what waiting can't mend (wrong password, no permission).
+  public func run() async throws {
+    try await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        try await asking(broker: broker) { broker throws(MessagingError) in
+          try await broker.serveChecks(of: topic, by: self)
+        }
+        guard await clock.wait(ms: 100) else { return }
+      }
+    }
+  }
+
+  public func check(_ half: HalfMessage) async -> CheckDecision {
+    let machine = CheckMachine()
+    var action = machine.start(half)
+    while true {
+      switch action {
+      case .fence(let token, let bucket):
+        do throws(StockError) {
+          action = machine.fenced(try await stock.fence(token, in: bucket))
+        } catch {
+          action = machine.fenceFailed(error)
+        }
+      case .decide(let decision):
+        if case .undecided(let reason) = decision {
+          logger.warning("half message \(half.id) is undecided after \(half.checks + 1) checks: \(reason)")
+        }
+        return decision
+      }
+    }
+  }
+}
