@@ -15,7 +15,7 @@ public protocol StockService: Sendable {
   ///
   /// A lost reply is resolved here: sent again, and where a later sending is refused, `FENCE` decides.
   /// What can't be learnt by the deadline is ``DeductOutcome/unknown(_:)``, never a guess.
-  func deduct(
+  nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
     before deadline: ContinuousClock.Instant
@@ -51,11 +51,11 @@ public protocol StockService: Sendable {
   ///
   /// Cheap enough to stand before every purchase: an implementation asks the bucket once per connection.
   /// - Throws: ``StockError`` `bucketsMismatch`; what ``info(_:)`` throws.
-  func verify(_ bucket: BucketID, buckets: Int) async throws(StockError)
+  nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError)
 }
 
 extension StockService {
-  public func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
+  public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     try Self.require(try await info(bucket), bucket, buckets: buckets)
   }
 

@@ -8,7 +8,7 @@ struct DeductCall {
   var bucket: BucketID
   var deadline: MonotonicTime
 
-  func run() async throws(StockError) -> DeductOutcome {
+  nonisolated(nonsending) func run() async throws(StockError) -> DeductOutcome {
     var machine = DeductMachine()
     var action = machine.start
     while true {
@@ -27,7 +27,7 @@ struct DeductCall {
     CallOptions(retry: .always, whenCancelled: .awaitReply, deadline: deadline)
   }
 
-  private func deduct(_ attempt: Int) async -> DeductMachine.Event {
+  private nonisolated(nonsending) func deduct(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
     do {
@@ -43,7 +43,7 @@ struct DeductCall {
     }
   }
 
-  private func fence(_ attempt: Int) async -> DeductMachine.Event {
+  private nonisolated(nonsending) func fence(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
     do {
@@ -68,7 +68,7 @@ struct DeductCall {
   }
 
   /// Waits before another attempt, longer from time to time. Not nil if there can be none.
-  private func pause(_ attempt: Int, _ request: Request) async -> DeductMachine.Event? {
+  private nonisolated(nonsending) func pause(_ attempt: Int, _ request: Request) async -> DeductMachine.Event? {
     let now = MonotonicTime.now
     let left = deadline.nanoseconds - now.nanoseconds
     let longest = Self.firstPauseNs << Int64(min(attempt - 1, Self.pauseDoublingsMax))

@@ -15,7 +15,7 @@ public struct StockClient: StockService, Sendable {
   /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
   public init(_ redis: RedisClient) { self.redis = redis }
 
-  public func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms) async throws(StockError) {
+  public nonisolated(nonsending) func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms) async throws(StockError) {
     let request = Request(command: "STOCK.CREATE", key: bucket, effect: .changes)
     do {
       _ = try await redis.call("STOCK.CREATE", as: OK.self, options: .retrying) { writer in
@@ -34,7 +34,7 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func schedule(
+  public nonisolated(nonsending) func schedule(
     _ bucket: BucketID,
     limit: Int64?,
     opensMs: Int64?,
@@ -53,7 +53,7 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func deduct(
+  public nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
     before deadline: ContinuousClock.Instant
@@ -65,7 +65,7 @@ public struct StockClient: StockService, Sendable {
       .run()
   }
 
-  public func cancel(
+  public nonisolated(nonsending) func cancel(
     _ token: Token,
     in bucket: BucketID,
     fence: Bool,
@@ -89,7 +89,7 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func fence(_ token: Token, in bucket: BucketID) async throws(StockError) -> FenceOutcome {
+  public nonisolated(nonsending) func fence(_ token: Token, in bucket: BucketID) async throws(StockError) -> FenceOutcome {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
@@ -104,7 +104,7 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError) -> AddOutcome {
+  public nonisolated(nonsending) func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError) -> AddOutcome {
     let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
@@ -122,7 +122,7 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func purchase(_ token: Token, in bucket: BucketID) async throws(StockError) -> PurchaseRecord? {
+  public nonisolated(nonsending) func purchase(_ token: Token, in bucket: BucketID) async throws(StockError) -> PurchaseRecord? {
     let reply = try await read("STOCK.GET", RecordReply.self, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
@@ -140,11 +140,11 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo {
+  public nonisolated(nonsending) func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo {
     try await read("STOCK.INFO", InfoReply.self, bucket) { $0.key(of: bucket) }.info
   }
 
-  public func log(
+  public nonisolated(nonsending) func log(
     _ bucket: BucketID,
     after position: LogPosition,
     count: Int
@@ -159,7 +159,7 @@ public struct StockClient: StockService, Sendable {
   }
 
   /// Asks the server once for each bucket and connection; in between an answer costs one look into a table.
-  public func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
+  public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     let connection = redis.connectionEpoch
     guard !verified.contains(bucket, buckets: buckets, connection: connection) else { return }
     try Self.require(try await info(bucket), bucket, buckets: buckets)
@@ -168,7 +168,7 @@ public struct StockClient: StockService, Sendable {
 }
 
 extension StockClient {
-  private func change(
+  private nonisolated(nonsending) func change(
     _ request: Request,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Reply<StockReply> {
@@ -179,7 +179,7 @@ extension StockClient {
     }
   }
 
-  private func read<Answer: RedisReply>(
+  private nonisolated(nonsending) func read<Answer: RedisReply>(
     _ command: StaticString,
     _: Answer.Type,
     _ bucket: BucketID,

@@ -45,7 +45,7 @@ struct DeductionLoad: Sendable {
   }
 
   /// Returns how many were accepted.
-  private func deductions(of task: Int) async throws -> Int {
+  private nonisolated(nonsending) func deductions(of task: Int) async throws -> Int {
     let deadline = ContinuousClock.now + .seconds(600)
     var accepted = 0
     for number in stride(from: task, to: commands, by: tasks) {
