@@ -186,6 +186,45 @@ import Testing
     #expect(try stock.digest("key") == settled)
   }
 
+  @Test("The digest tells apart buckets whose histories differ in one argument and not in their times")
+  func digestsOfTwins() throws {
+    let stock = try Stage()
+    try stock("CREATE", "base", 100)
+    try stock("DEDUCT", "base", "u", "sold", 1)
+    let pairs: [([String], [String])] = [
+      (["SCHEDULE", "LIMIT", "5"], ["SCHEDULE", "LIMIT", "6"]),
+      (["SCHEDULE", "OPENS", "5"], ["SCHEDULE", "OPENS", "6"]),
+      (["SCHEDULE", "CLOSES", "5"], ["SCHEDULE", "CLOSES", "6"]),
+      (["SCHEDULE", "OPENS", "5"], ["SCHEDULE", "CLOSES", "5"]),
+      (["DEDUCT", "u", "t", "1"], ["DEDUCT", "v", "t", "1"]),
+      (["DEDUCT", "u", "t", "1"], ["DEDUCT", "u", "s", "1"]), (["DEDUCT", "u", "t", "1"], ["DEDUCT", "u", "t", "2"]),
+      (["DEDUCT", "ab", "c", "1"], ["DEDUCT", "a", "bc", "1"]), (["FENCE", "t"], ["FENCE", "s"]),
+      (["CANCEL", "sold"], ["CANCEL", "sold", "OFFSALE"]), (["ADD", "t", "1"], ["ADD", "s", "1"]),
+      (["ADD", "t", "1"], ["ADD", "t", "-1"]),
+    ]
+    for (one, other) in pairs {
+      let same = try Self.digestsAtOneTime(stock, one, one)
+      #expect(same.0 == same.1, "\(one)")
+      let different = try Self.digestsAtOneTime(stock, one, other)
+      #expect(different.0 != different.1, "\(one) \(other)")
+    }
+  }
+
+  /// Copies the bucket twice and changes both copies within one millisecond.
+  private static func digestsAtOneTime(_ stock: Stage, _ one: [String], _ other: [String]) throws -> (RESP, RESP) {
+    try waitUntil("two changes within one millisecond") {
+      for key in ["one", "other"] { #expect(try stock.redis.call("COPY", "base", key, "REPLACE") == 1) }
+      let replies = try stock.redis.pipeline(
+        [("one", one), ("other", other)].map { key, words in
+          ["STOCK." + words[0], key] + words.dropFirst().map { $0 as any RedisArgument }
+        }
+      )
+      #expect(replies.allSatisfy { $0.errorCode == nil })
+      let times = try ["one", "other"].map { try stock("LOG", $0, 2)[0]?[7] }
+      return times[0] == times[1] ? (try stock.digest("one"), try stock.digest("other")) : nil
+    }
+  }
+
   @Test("Neither the epoch nor the server's random seed is part of the digest: equal histories, equal digests")
   func digestsOfServers() throws {
     let digests = try (0..<2).map { _ in
