@@ -67,7 +67,8 @@ enum {
     STOCK_LOG_COUNT_MAX = 10000,
     STOCK_HASH_KEY_BYTES = 16,
     STOCK_PAYLOAD_VERSION = 1,
-    // No change and no event encodes to more.
+    // No event encodes to more, and no change with what it sets.
+    STOCK_EVENT_BYTES_MAX = 320,
     STOCK_CHANGE_BYTES_MAX = 512,
 };
 static const int64_t STOCK_NUMBER_MAX = 9007199254740992;
