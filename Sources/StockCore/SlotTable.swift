@@ -215,7 +215,7 @@ private struct Segment {
     let words = memory.bindMemory(to: UInt64.self, capacity: count &+ 1)
     words.initialize(to: UInt64(truncatingIfNeeded: depth))
     slots = words + 1
-    slots.initialize(repeating: 0, count: count)
+    stock_clear(slots, count &* 8)
   }
 
   var depth: Int { Int(truncatingIfNeeded: slots[-1]) }

@@ -153,6 +153,27 @@ struct RuleTests {
     #expect(throws: StockError(fault: .epochMismatch)) { try bucket.events(after: 9999, count: 5, epoch: 8) }
   }
 
+  @Test("The log is whole across chunks, those that records fill to the last byte among them", arguments: 1...8)
+  func chunks(tokenBytes: Int) throws {
+    // With tokens of eight bytes a record takes 28, and 2340 of them fill a chunk.
+    var bucket = Bucket.sample(16_000_000)
+    let users = (0..<3).map { Array("u0\($0)".utf8) }
+    var made: [[UInt8]] = []
+    for index in 0..<9000 {
+      let digits = String(index, radix: 36)
+      let padding = String(repeating: ".", count: max(0, tokenBytes - digits.count))
+      made.append(Array((padding + digits).utf8))
+      let outcome = bucket.deduct(user: users[index % 3], token: made[index], quantity: 200, now: 5)
+      #expect(outcome.sequence == Int64(index + 2))
+    }
+    #expect(try bucket.events(after: 1, count: .max).map(\.token) == made)
+    let restored = try Bucket.restored(from: bucket.payloads())
+    #expect(try restored.events(after: 1, count: .max).map(\.token) == made)
+    for after in stride(from: 1, to: 9000, by: 37) {
+      #expect(try bucket.events(after: Int64(after), count: 1).first?.token == made[after - 1])
+    }
+  }
+
   @Test("Setting what is set already makes no event")
   func idleSchedule() {
     var bucket = Bucket.sample(5, limit: 2, opens: 10, closes: 20)

@@ -83,6 +83,9 @@ extern stock_memory_functions stock_memory;
 
 static inline void *stock_allocate(size_t bytes) { return stock_memory.allocate(bytes); }
 static inline void stock_release(void *memory) { stock_memory.release(memory); }
+// Swift's own copying checks its count and would trap.
+static inline void stock_copy(void *to, const void *from, size_t count) { memcpy(to, from, count); }
+static inline void stock_clear(void *memory, size_t count) { memset(memory, 0, count); }
 static inline bool stock_equal(const void *_Nullable a, const void *_Nullable b, size_t count) {
     return count == 0 || memcmp(a, b, count) == 0;
 }
