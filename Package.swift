@@ -77,7 +77,11 @@ let tests: [Target] = [
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
   .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
-  .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
+  .executableTarget(name: "sqlite-store-probe", dependencies: ["SQLiteStore"], path: "Tests/SQLiteStoreProbe"),
+  .testTarget(
+    name: "SQLiteStoreTests",
+    dependencies: ["SQLiteStore", "OrderStoreContract", "sqlite-store-probe"]
+  ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),

@@ -1,0 +1,158 @@
+import Messaging
+import Stock
+import Testing
+
+@testable import Doorbuster
+
+@Suite("A purchase, step by step")
+struct PurchaseMachineTests {
+  let half: HalfMessage
+  init() throws { half = Sample.half(try Sample.purchase()) }
+
+  /// A machine whose deduction is the next to be answered.
+  private func deducting() -> PurchaseMachine {
+    var machine = PurchaseMachine()
+    #expect(machine.start() == .sendHalf)
+    #expect(machine.halfSent(half) == .deduct)
+    return machine
+  }
+
+  /// A machine whose commit is the next to be answered.
+  private func committing(isRepeat: Bool = false) -> PurchaseMachine {
+    var machine = deducting()
+    #expect(machine.deducted(.accepted(remaining: 7, sequence: 3, isRepeat: isRepeat)) == .commit(half))
+    return machine
+  }
+
+  private let accepted = PurchaseOutcome.accepted(remaining: 7, sequence: 3, isRepeat: false)
+
+  @Test("is accepted after the broker has acknowledged the commit")
+  func accepts() {
+    var machine = committing()
+    #expect(machine.committed(.committed) == .answer(accepted, rollBack: nil))
+  }
+
+  @Test("commits a repeated purchase too, as its first commit may be lost")
+  func commitsRepeats() {
+    var machine = committing(isRepeat: true)
+    #expect(
+      machine.committed(.committed)
+        == .answer(.accepted(remaining: 7, sequence: 3, isRepeat: true), rollBack: nil)
+    )
+  }
+
+  @Test("sends the message again as a plain one where its half is gone")
+  func sendsPlainWhereGone() {
+    var machine = committing()
+    #expect(machine.committed(.gone) == .sendPlain)
+    #expect(machine.plainSent() == .answer(accepted, rollBack: nil))
+  }
+
+  @Test(
+    "sends the message again as a plain one whatever ended the commit",
+    arguments: [
+      Sample.brokerSilent, Sample.brokerGone, MessagingError(.full, "no room"),
+    ]
+  )
+  func sendsPlainWhereLost(error: MessagingError) {
+    var machine = committing()
+    #expect(machine.commitFailed(error) == .sendPlain)
+    #expect(machine.plainSent() == .answer(accepted, rollBack: nil))
+  }
+
+  @Test(
+    "is unknown where neither commit nor plain message is acknowledged, and cancels nothing",
+    arguments: [
+      Sample.brokerSilent, Sample.brokerGone,
+    ]
+  )
+  func unknownWithoutAcknowledgement(error: MessagingError) {
+    var machine = committing()
+    #expect(machine.commitFailed(Sample.brokerSilent) == .sendPlain)
+    guard case .answer(.unknown(let reason), rollBack: nil) = machine.plainFailed(error) else {
+      Issue.record("not unknown")
+      return
+    }
+    #expect(reason.contains(error.message))
+  }
+
+  @Test(
+    "deducts nothing unless the half message is known to be stored",
+    arguments: [
+      Sample.brokerGone, Sample.brokerSilent, MessagingError(.full, "no room"),
+    ]
+  )
+  func failsWithoutHalf(error: MessagingError) {
+    var machine = PurchaseMachine()
+    #expect(machine.start() == .sendHalf)
+    #expect(machine.halfFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: nil))
+  }
+
+  @Test("rolls back what is refused, and its answer need not wait for it", arguments: Refusal.allCases)
+  func rollsBackRefused(refusal: Refusal) {
+    var machine = deducting()
+    #expect(
+      machine.deducted(.refused(refusal, remaining: 1))
+        == .answer(.refused(refusal, remaining: 1), rollBack: half)
+    )
+  }
+
+  @Test("rolls back an attempt that is over")
+  func rollsBackCancelled() {
+    var machine = deducting()
+    #expect(machine.deducted(.cancelled) == .answer(.cancelled, rollBack: half))
+  }
+
+  @Test("leaves a deduction that nobody knows of to the check-back")
+  func leavesUnknown() {
+    var machine = deducting()
+    #expect(machine.deducted(.unknown("no reply")) == .answer(.unknown("no reply"), rollBack: nil))
+    machine = deducting()
+    #expect(
+      machine.deductFailed(Sample.stockSilent) == .answer(.unknown(Sample.stockSilent.message), rollBack: nil)
+    )
+  }
+
+  @Test(
+    "rolls back where the deduction was surely not made",
+    arguments: [
+      Sample.stockGone, StockError(.tokenMismatch, "another user"), StockError(.noBucket, "no bucket"),
+      StockError(.outOfMemory, "no memory"), StockError(.bucketsMismatch, "2 buckets"),
+    ]
+  )
+  func rollsBackFailed(error: StockError) {
+    var machine = deducting()
+    #expect(machine.deductFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: half))
+  }
+}
+
+@Suite("A check-back, step by step")
+struct CheckMachineTests {
+  @Test("asks the bucket's fence, which decides")
+  func fences() throws {
+    let purchase = try Sample.purchase()
+    let half = HalfMessage(id: "h1", message: Sample.message(purchase, bucket: 3), sentAtMs: 0)
+    let machine = CheckMachine()
+    #expect(machine.start(half) == .fence(purchase.token, try Sample.bucket(3)))
+    #expect(machine.fenced(.live) == .decide(.commit))
+    #expect(machine.fenced(.fenced) == .decide(.rollBack))
+    #expect(machine.fenced(.alreadyCancelled) == .decide(.rollBack))
+  }
+
+  @Test(
+    "decides nothing while the bucket is frozen, missing or out of reach",
+    arguments: [
+      StockError(.frozen, "frozen"), StockError(.noBucket, "missing"), Sample.stockGone, Sample.stockSilent,
+    ]
+  )
+  func staysUndecided(error: StockError) {
+    #expect(CheckMachine().fenceFailed(error) == .decide(.undecided(error.message)))
+  }
+
+  @Test("never gives up a message that it can't read")
+  func keepsUnreadable() {
+    let half = HalfMessage(id: "h1", message: Message(topic: Sample.topic, key: [], body: [9, 9]), sentAtMs: 0)
+    let reason = "purchase message of version 9; this program knows version 1"
+    #expect(CheckMachine().start(half) == .decide(.undecided(reason)))
+  }
+}
