@@ -103,7 +103,7 @@ static void digest(RedisModuleDigest *digest, void *value) {
         RedisModule_DigestAddLongLong(digest, numbers[i]);
     stock_cursor cursor;
     stock_event event;
-    char encoded[STOCK_CHANGE_BYTES_MAX];
+    char encoded[STOCK_EVENT_BYTES_MAX];
     if (stock_log_seek(bucket, figures.log_first - 1, 0, &cursor) == STOCK_FAULT_NONE) {
         while (stock_log_next(bucket, &cursor, &event))
             RedisModule_DigestAddStringBuffer(digest, encoded, stock_encode_event(&event, encoded));
