@@ -80,7 +80,11 @@ final class PeerConnection {
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    // Closing alone is not enough while a server that another test has just started holds a copy of the descriptor.
+    shutdown(descriptor, Int32(SHUT_RDWR))
+    close(descriptor)
+  }
 
   /// Takes the greeting of a client without password and database.
   func greet() throws {
@@ -179,10 +183,20 @@ func failure<Result>(_ body: () async throws -> Result) async -> RedisError? {
   }
 }
 
+extension RedisClient.Configuration {
+  /// Short waits before another attempt, and time-outs so long that no busy machine meets them by accident.
+  static let patient = RedisClient.Configuration(
+    connectTimeout: .seconds(40),
+    timeout: .seconds(40),
+    patience: .seconds(60),
+    backOff: BackOff(first: .milliseconds(1), longest: .milliseconds(5))
+  )
+}
+
 /// Closes the client whatever happens.
 func withClient(
   _ url: RedisURL,
-  _ configuration: RedisClient.Configuration = .init(),
+  _ configuration: RedisClient.Configuration = .patient,
   _ body: (RedisClient) async throws -> Void
 ) async throws {
   let client = try RedisClient(url, configuration: configuration)
