@@ -36,6 +36,7 @@ let implementations: [Target] = [
   .executableTarget(name: "driver-bench", dependencies: ["RedisDriver"]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
+  .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),
   .target(
     name: "SQLiteStore",
     dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]

@@ -178,37 +178,26 @@ extension Consumption {
     return read.entries.map { taken($0, isRedelivery: false) }
   }
 
-  /// Postponed messages that are due, then what a worker without a sign of life had taken; a batch at most.
+  /// What a worker without a sign of life had taken, then postponed messages that are due; a batch at most. In this
+  /// order, since the former is soon done with, while there may always be more of the latter.
   private func takeDue(_ progress: inout Progress) async throws(MessagingError) -> [TakenMessage] {
+    var batch: [TakenMessage] = []
+    var next = "0-0"
+    repeat {
+      let claimed = try await claim(from: next, count: batchMax - batch.count)
+      batch += claimed.entries.map { taken($0, isRedelivery: true) }
+      next = claimed.next
+    } while next != "0-0" && batch.count < batchMax
     let due = try await server.run(
       Scripts.takeDue,
       as: TakenPostponed.self,
       keys: [keys.due, keys.retry]
     ) { writer in
       writer.argument(options.visibility.wholeMilliseconds)
-      writer.argument(batchMax)
+      writer.argument(batchMax - batch.count)
     }
     progress.postponed = due.postponed
-    var batch = due.messages.map { id, message in
-      TakenMessage(
-        delivery: Delivery(
-          id: id,
-          message: Message(topic: topic, key: message.key, body: message.body),
-          failures: message.failures,
-          isRedelivery: true
-        ),
-        source: .postponed,
-        postponements: message.postponements
-      )
-    }
-    var next = "0-0"
-    repeat {
-      guard batch.count < batchMax else { break }
-      let claimed = try await claim(from: next, count: batchMax - batch.count)
-      batch += claimed.entries.map { taken($0, isRedelivery: true) }
-      next = claimed.next
-    } while next != "0-0"
-    return batch
+    return batch + due.messages.map(taken)
   }
 
   private func claim(from start: String, count: Int) async throws(MessagingError) -> ClaimedEntries {
@@ -221,6 +210,19 @@ extension Consumption {
       writer.argument("COUNT" as StaticString)
       writer.argument(count)
     }
+  }
+
+  private func taken(_ id: String, _ message: PostponedMessage) -> TakenMessage {
+    TakenMessage(
+      delivery: Delivery(
+        id: id,
+        message: Message(topic: topic, key: message.key, body: message.body),
+        failures: message.failures,
+        isRedelivery: true
+      ),
+      source: .postponed,
+      postponements: message.postponements
+    )
   }
 
   private func taken(_ entry: StreamEntry, isRedelivery: Bool) -> TakenMessage {
