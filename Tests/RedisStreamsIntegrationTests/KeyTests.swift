@@ -13,7 +13,8 @@ private func message(_ text: String) -> Message { Message(topic: topic, key: [1]
 struct KeyTests {
   @Test("On a cluster node the whole life of messages stays in one slot")
   func cluster() async throws {
-    let fixture = try StreamsFixture(["cluster-enabled yes"])
+    // A cluster's own port is derived from the server's, which must therefore be one.
+    let fixture = try StreamsFixture(["cluster-enabled yes"], tcp: true)
     try fixture.server.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     let ready = try fixture.server.connect()
     try await fixture.until("the cluster") {
@@ -78,6 +79,37 @@ struct KeyTests {
     }
     #expect(try fixture.keys() == ["doorbuster:mq:{purchases}", "doorbuster:mq:{purchases}:half"])
     #expect(try fixture.consumers() == [])
+    await broker.close()
+  }
+
+  @Test("What another worker has acknowledged is neither tried again nor dead, whatever a late one says")
+  func lateVerdicts() async throws {
+    let fixture = try StreamsFixture()
+    let broker = try fixture.makeBroker()
+    try await broker.subscribe(orders, to: topic)
+    for text in ["retry", "dead", "put off"] { try await broker.send(message(text)) }
+    // Within the handler another worker acknowledges, as one does that had claimed the messages meanwhile.
+    let handler = Collector { delivery in
+      if !delivery.isRedelivery {
+        _ = try? fixture.server.call("XACK", "doorbuster:mq:{purchases}", "orders", delivery.id)
+      }
+      return switch String(decoding: delivery.message.body, as: UTF8.self) {
+      case "retry": .retry("no", countsAsAttempt: true)
+      case "put off": .retry("no", countsAsAttempt: false)
+      case "dead": .deadLetter("no")
+      default: .acknowledge
+      }
+    }
+    try await withServices([{ try await broker.consume(topic, as: orders, batchMax: 10, handler: handler) }]) {
+      try await fixture.until("all messages") { handler.seen.count == 3 }
+      // Once this one is acknowledged, the batch before it is settled.
+      try await broker.send(message("last"))
+      try await fixture.until("the last message") {
+        let status = try await broker.status(of: topic, for: orders)
+        return handler.seen.contains("last") && status.unacknowledged == 0
+      }
+    }
+    #expect(try fixture.keys() == ["doorbuster:mq:{purchases}"])
     await broker.close()
   }
 

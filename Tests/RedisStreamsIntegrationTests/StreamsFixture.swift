@@ -9,9 +9,9 @@ struct StreamsFixture: BrokerFixture {
   let server: RedisServer
   var options = Self.quick
 
-  init(_ configLines: [String] = []) throws {
+  init(_ configLines: [String] = [], tcp: Bool = false) throws {
     server = try RedisServer(
-      RedisServerOptions(module: .none, appendOnly: true, appendFsync: .always, configLines: configLines)
+      RedisServerOptions(module: .none, appendOnly: true, appendFsync: .always, tcp: tcp, configLines: configLines)
     )
   }
 
