@@ -35,6 +35,7 @@ let implementations: [Target] = [
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
+  .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),
   .target(
     name: "SQLiteStore",
     dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]
