@@ -26,7 +26,7 @@ extension OrderStoreBehaviour {
       let seed = given ?? UInt64.random(in: 0...UInt64.max)
       let stores = [try await fixture.open(), try await fixture.open()]
       var history = History(seed: seed, stores: stores)
-      try await history.play(steps: 600)
+      try await history.play(steps: 300)
       for store in stores { await store.close() }
     }
   ]
