@@ -81,7 +81,9 @@ let tests: [Target] = [
   .executableTarget(name: "sqlite-store-probe", dependencies: ["SQLiteStore"], path: "Tests/SQLiteStoreProbe"),
   .testTarget(
     name: "SQLiteStoreTests",
-    dependencies: ["SQLiteStore", "OrderStoreContract", "sqlite-store-probe"]
+    dependencies: [
+      "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
+    ]
   ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
