@@ -68,7 +68,7 @@ let tests: [Target] = [
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
   .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
-  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]
 
