@@ -220,6 +220,31 @@ struct HistoryTests {
     history.settle()
   }
 
+  @Test(
+    "What the database rejects from the log leaves the sale, though its bucket is away and the worker dies meanwhile"
+  )
+  func rejectedFromLog() throws {
+    let history = try History(units: 1, databaseStock: 0)
+    try history.buy("t1")
+    history.run(forMs: 1_000)
+    history.world.broker.entries = []
+    history.work()
+    let watch = history.world.afterEvent
+    history.world.afterEvent = { [auditor = history.auditor] world in
+      auditor.watch(world)
+      let isRejected = world.orders.orders.values.contains { $0.state == .rejected }
+      if isRejected, world.outages[.stock] == nil { world.outages[.stock] = world.nowMs + 60_000 }
+    }
+    history.run(forMs: 40_000)
+    #expect(try history.order("t1") == "rejected")
+    #expect(history.bucket.sold == 1)
+    history.worker.crash()
+    history.world.afterEvent = watch
+    history.settle()
+    #expect(history.bucket.sold == 0)
+    #expect(history.bucket.available == 0)
+  }
+
   @Test("A token that another buyer has used makes no order, by the check-back neither")
   func anothersToken() throws {
     let history = try History()

@@ -104,7 +104,10 @@ private final class SimulatedDriver {
 
   func deduct(_ done: @escaping (Result<DeductOutcome, StockError>) -> Void) {
     guard world.nowMs < deadlineMs else {
-      return done(isSilent ? .success(.unknown("no reply in time")) : .failure(Sample.stockGone))
+      guard isSilent else { return done(.failure(Sample.stockGone)) }
+      // The seam knows two words for it.
+      let isError = world.random.chance(0.5)
+      return done(isError ? .failure(Sample.stockSilent) : .success(.unknown("no reply in time")))
     }
     world.stock(process) { [body] world throws(StockError) in
       try world.stock.with(body.bucketID) { bucket throws(StockError) in

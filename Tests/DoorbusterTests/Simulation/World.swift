@@ -45,7 +45,7 @@ final class World {
   var fates: [String: [Int: Fate]] = [:]
   /// Servers that refuse all requests until then.
   var outages: [Server: Int64] = [:]
-  let settings = FollowMachine.Settings(
+  var settings = FollowMachine.Settings(
     batchMax: 16,
     recordMax: 4,
     intervalMs: 200,
