@@ -211,7 +211,7 @@ struct CheckBack<Checker: MessageChecker>: Sendable {
         keys: [keys.half, keys.parked, keys.checks]
       ) { writer in
         writer.argument(half.id)
-        writer.argument(reason)
+        writer.argument(reason.shortened)
         writer.argument(checks)
       }
       guard parked == 1 else { return }

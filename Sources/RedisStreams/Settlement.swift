@@ -72,7 +72,7 @@ struct Settlement: Sendable, Hashable {
 
   private mutating func kill(_ delivery: Delivery, _ reason: String) {
     dead.append(
-      Dead(id: delivery.id, message: delivery.message, reason: reason, attempts: delivery.failures + 1)
+      Dead(id: delivery.id, message: delivery.message, reason: reason.shortened, attempts: delivery.failures + 1)
     )
   }
 
@@ -93,4 +93,9 @@ struct Settlement: Sendable, Hashable {
       )
     )
   }
+}
+
+extension String {
+  /// What is kept of a reason: an error's text may be of any length.
+  var shortened: String { String(prefix(1000)) }
 }
