@@ -35,6 +35,7 @@ let implementations: [Target] = [
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
+  .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),
   .target(
     name: "SQLiteStore",
     dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]
@@ -80,9 +81,11 @@ let tests: [Target] = [
   .executableTarget(name: "sqlite-store-probe", dependencies: ["SQLiteStore"], path: "Tests/SQLiteStoreProbe"),
   .testTarget(
     name: "SQLiteStoreTests",
-    dependencies: ["SQLiteStore", "OrderStoreContract", "sqlite-store-probe"]
+    dependencies: [
+      "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
+    ]
   ),
-  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster"]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]

@@ -34,11 +34,14 @@ static bool read_number(const char *text, size_t count, bool may_be_negative, in
     bool negative = may_be_negative && count > 0 && text[0] == '-';
     const char *digits = text + negative;
     size_t digit_count = count - negative;
-    if (digit_count == 0 || digit_count > DIGITS_MAX) return false;
-    if (digits[0] == '0' && (digit_count > 1 || negative)) return false;
+    if (digit_count == 0 || digit_count > DIGITS_MAX)
+        return false;
+    if (digits[0] == '0' && (digit_count > 1 || negative))
+        return false;
     int64_t value = 0;
     for (size_t i = 0; i < digit_count; i++) {
-        if (digits[i] < '0' || digits[i] > '9') return false;
+        if (digits[i] < '0' || digits[i] > '9')
+            return false;
         value = value * 10 + (digits[i] - '0');
     }
     *number = negative ? -value : value;
@@ -49,7 +52,8 @@ bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString
                   int64_t *number) {
     size_t count;
     const char *text = RedisModule_StringPtrLen(argument, &count);
-    if (read_number(text, count, min < 0, number) && *number >= min && *number <= max) return true;
+    if (read_number(text, count, min < 0, number) && *number >= min && *number <= max)
+        return true;
     char must[128];
     snprintf(must, sizeof must, "an integer from %" PRId64 " to %" PRId64, min, max);
     reply_argument_error(ctx, what, argument, must);
@@ -58,7 +62,8 @@ bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString
 
 bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
     name->start = RedisModule_StringPtrLen(argument, &name->count);
-    if (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX) return true;
+    if (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX)
+        return true;
     char must[64];
     snprintf(must, sizeof must, "1 to %d bytes, not %zu", STOCK_NAME_BYTES_MAX, name->count);
     reply_argument_error(ctx, what, argument, must);
@@ -69,7 +74,8 @@ static option *find_option(const RedisModuleString *argument, option *options, s
     size_t length;
     const char *word = RedisModule_StringPtrLen(argument, &length);
     for (size_t i = 0; i < count; i++) {
-        if (strlen(options[i].word) == length && strncasecmp(options[i].word, word, length) == 0) return &options[i];
+        if (strlen(options[i].word) == length && strncasecmp(options[i].word, word, length) == 0)
+            return &options[i];
     }
     return NULL;
 }
@@ -95,12 +101,14 @@ bool parse_options(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, int 
             return false;
         }
         found->given = true;
-        if (found->value == NULL) continue;
+        if (found->value == NULL)
+            continue;
         if (i + 1 == argc) {
             reply_argument_error(ctx, "option", argv[i], "followed by a number");
             return false;
         }
-        if (!parse_number(ctx, found->word, argv[++i], found->min, found->max, found->value)) return false;
+        if (!parse_number(ctx, found->word, argv[++i], found->min, found->max, found->value))
+            return false;
     }
     return true;
 }

@@ -40,7 +40,8 @@ static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
             RedisModule_LogIOError(rdb, "warning", "bucket payload of version %d, this module reads version %d",
                                    (unsigned char)part[0], STOCK_PAYLOAD_VERSION);
         RedisModule_Free(part);
-        if (fault != STOCK_FAULT_NONE) return fault;
+        if (fault != STOCK_FAULT_NONE)
+            return fault;
     }
 }
 
@@ -51,7 +52,8 @@ static void *load(RedisModuleIO *rdb, int encoding) {
         return NULL;
     }
     uint64_t last = RedisModule_LoadUnsigned(rdb);
-    if (RedisModule_IsIOError(rdb)) return NULL;
+    if (RedisModule_IsIOError(rdb))
+        return NULL;
     stock_bucket *bucket = NULL;
     stock_fault fault = load_parts(rdb, &bucket);
     if (fault == STOCK_FAULT_NONE && bucket != NULL && (uint64_t)stock_describe(bucket).log_last == last) {
@@ -60,7 +62,8 @@ static void *load(RedisModuleIO *rdb, int encoding) {
     }
     RedisModule_LogIOError(rdb, "warning", "bucket refused: %s",
                            stock_fault_meaning(fault == STOCK_FAULT_NONE ? STOCK_FAULT_DAMAGED : fault));
-    if (bucket != NULL) stock_free(bucket);
+    if (bucket != NULL)
+        stock_free(bucket);
     return NULL;
 }
 
@@ -88,7 +91,8 @@ static void *copy(RedisModuleString *from, RedisModuleString *to, const void *va
         stock_free(made);
         made = NULL;
     }
-    if (made != NULL) statistics_bucket_made();
+    if (made != NULL)
+        statistics_bucket_made();
     return made;
 }
 
@@ -103,7 +107,7 @@ static void digest(RedisModuleDigest *digest, void *value) {
         RedisModule_DigestAddLongLong(digest, numbers[i]);
     stock_cursor cursor;
     stock_event event;
-    char encoded[STOCK_CHANGE_BYTES_MAX];
+    char encoded[STOCK_EVENT_BYTES_MAX];
     if (stock_log_seek(bucket, figures.log_first - 1, 0, &cursor) == STOCK_FAULT_NONE) {
         while (stock_log_next(bucket, &cursor, &event))
             RedisModule_DigestAddStringBuffer(digest, encoded, stock_encode_event(&event, encoded));

@@ -1,4 +1,5 @@
-// The handlers of the commands that change, each in one order: arity, all arguments, key and type, decide and apply (the Swift half), replicate, reply.
+// The handlers of the commands that change, each in one order: arity, all arguments, key and type, decide and apply
+// (the Swift half), replicate, reply.
 #include "arguments.h"
 #include "doorbuster_module.h"
 
@@ -8,7 +9,8 @@ typedef enum { BUCKET_FOUND, BUCKET_MISSING, BUCKET_OTHER_TYPE } bucket_presence
 static bucket_presence find_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mode, stock_bucket **bucket) {
     bucket_presence presence = BUCKET_MISSING;
     RedisModuleKey *key = RedisModule_OpenKey(ctx, name, mode);
-    if (key == NULL) return presence;
+    if (key == NULL)
+        return presence;
     if (RedisModule_ModuleTypeGetType(key) == bucket_type) {
         *bucket = RedisModule_ModuleTypeGetValue(key);
         presence = BUCKET_FOUND;
@@ -50,8 +52,10 @@ static int reply_fault(RedisModuleCtx *ctx, stock_fault fault, const char *what,
 static int finish(RedisModuleCtx *ctx, RedisModuleString *name, const RedisModuleString *token,
                   const stock_bucket *bucket, stock_outcome outcome) {
     statistics_count(outcome);
-    if (outcome.fault != STOCK_FAULT_NONE) return reply_fault(ctx, outcome.fault, "token", token);
-    if (outcome.changed) propagate(ctx, name, bucket);
+    if (outcome.fault != STOCK_FAULT_NONE)
+        return reply_fault(ctx, outcome.fault, "token", token);
+    if (outcome.changed)
+        propagate(ctx, name, bucket);
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithSimpleString(ctx, stock_status_word(outcome.status));
     RedisModule_ReplyWithLongLong(ctx, outcome.remaining);
@@ -85,7 +89,8 @@ static void put_bucket(RedisModuleCtx *ctx, RedisModuleString *name, stock_bucke
 }
 
 int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc < 3) return RedisModule_WrongArity(ctx);
+    if (argc < 3)
+        return RedisModule_WrongArity(ctx);
     int64_t quantity;
     stock_settings settings = {.buckets = 1};
     option options[] = {
@@ -94,8 +99,10 @@ int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         {.word = "OPENS", .value = &settings.opens, .min = 0, .max = STOCK_NUMBER_MAX},
         {.word = "CLOSES", .value = &settings.closes, .min = 0, .max = STOCK_NUMBER_MAX},
     };
-    if (!parse_number(ctx, "quantity", argv[2], 0, STOCK_NUMBER_MAX, &quantity)) return REDISMODULE_OK;
-    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options)) return REDISMODULE_OK;
+    if (!parse_number(ctx, "quantity", argv[2], 0, STOCK_NUMBER_MAX, &quantity))
+        return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options))
+        return REDISMODULE_OK;
 
     stock_bucket *bucket = NULL;
     switch (find_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE, &bucket)) {
@@ -118,87 +125,114 @@ int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
 }
 
 int command_schedule(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc < 4) return RedisModule_WrongArity(ctx);
+    if (argc < 4)
+        return RedisModule_WrongArity(ctx);
     int64_t limit, opens, closes;
     option options[] = {
         {.word = "LIMIT", .value = &limit, .min = 0, .max = STOCK_NUMBER_MAX},
         {.word = "OPENS", .value = &opens, .min = 0, .max = STOCK_NUMBER_MAX},
         {.word = "CLOSES", .value = &closes, .min = 0, .max = STOCK_NUMBER_MAX},
     };
-    if (!parse_options(ctx, argv, argc, 2, options, sizeof options / sizeof *options)) return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 2, options, sizeof options / sizeof *options))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
 
     stock_settings settings = stock_describe(bucket).settings;
-    if (!options[0].given) limit = settings.limit;
-    if (!options[1].given) opens = settings.opens;
-    if (!options[2].given) closes = settings.closes;
+    if (!options[0].given)
+        limit = settings.limit;
+    if (!options[1].given)
+        opens = settings.opens;
+    if (!options[2].given)
+        closes = settings.closes;
     stock_outcome outcome = stock_schedule(bucket, limit, opens, closes, RedisModule_Milliseconds());
     statistics_count(outcome);
-    if (outcome.fault != STOCK_FAULT_NONE) return reply_fault(ctx, outcome.fault, "key", argv[1]);
-    if (outcome.changed) propagate(ctx, argv[1], bucket);
+    if (outcome.fault != STOCK_FAULT_NONE)
+        return reply_fault(ctx, outcome.fault, "key", argv[1]);
+    if (outcome.changed)
+        propagate(ctx, argv[1], bucket);
     return RedisModule_ReplyWithSimpleString(ctx, stock_status_word(STOCK_OK));
 }
 
 int command_deduct(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc < 5) return RedisModule_WrongArity(ctx);
+    if (argc < 5)
+        return RedisModule_WrongArity(ctx);
     stock_bytes user, token;
     int64_t quantity;
-    if (!parse_name(ctx, "user", argv[2], &user)) return REDISMODULE_OK;
-    if (!parse_name(ctx, "token", argv[3], &token)) return REDISMODULE_OK;
-    if (!parse_number(ctx, "quantity", argv[4], 1, STOCK_NUMBER_MAX, &quantity)) return REDISMODULE_OK;
-    if (!parse_options(ctx, argv, argc, 5, NULL, 0)) return REDISMODULE_OK;
+    if (!parse_name(ctx, "user", argv[2], &user))
+        return REDISMODULE_OK;
+    if (!parse_name(ctx, "token", argv[3], &token))
+        return REDISMODULE_OK;
+    if (!parse_number(ctx, "quantity", argv[4], 1, STOCK_NUMBER_MAX, &quantity))
+        return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 5, NULL, 0))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_outcome outcome = stock_deduct(bucket, user, token, quantity, RedisModule_Milliseconds());
     return finish(ctx, argv[1], argv[3], bucket, outcome);
 }
 
 int command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc < 3) return RedisModule_WrongArity(ctx);
+    if (argc < 3)
+        return RedisModule_WrongArity(ctx);
     stock_bytes token;
     option options[] = {{.word = "FENCE"}, {.word = "OFFSALE"}};
-    if (!parse_name(ctx, "token", argv[2], &token)) return REDISMODULE_OK;
-    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options)) return REDISMODULE_OK;
+    if (!parse_name(ctx, "token", argv[2], &token))
+        return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    if (bucket == NULL) return REDISMODULE_OK;
-    stock_outcome outcome =
-        stock_cancel(bucket, token, options[0].given, options[1].given, RedisModule_Milliseconds());
+    if (bucket == NULL)
+        return REDISMODULE_OK;
+    stock_outcome outcome = stock_cancel(bucket, token, options[0].given, options[1].given, RedisModule_Milliseconds());
     return finish(ctx, argv[1], argv[2], bucket, outcome);
 }
 
 int command_fence(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 3) return RedisModule_WrongArity(ctx);
+    if (argc != 3)
+        return RedisModule_WrongArity(ctx);
     stock_bytes token;
-    if (!parse_name(ctx, "token", argv[2], &token)) return REDISMODULE_OK;
+    if (!parse_name(ctx, "token", argv[2], &token))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_outcome outcome = stock_fence(bucket, token, RedisModule_Milliseconds());
     return finish(ctx, argv[1], argv[2], bucket, outcome);
 }
 
 int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 4) return RedisModule_WrongArity(ctx);
+    if (argc != 4)
+        return RedisModule_WrongArity(ctx);
     stock_bytes token;
     int64_t quantity;
-    if (!parse_name(ctx, "token", argv[2], &token)) return REDISMODULE_OK;
-    if (!parse_number(ctx, "quantity", argv[3], -STOCK_NUMBER_MAX, STOCK_NUMBER_MAX, &quantity)) return REDISMODULE_OK;
-    if (quantity == 0) return reply_argument_error(ctx, "quantity", argv[3], "an integer other than 0");
+    if (!parse_name(ctx, "token", argv[2], &token))
+        return REDISMODULE_OK;
+    if (!parse_number(ctx, "quantity", argv[3], -STOCK_NUMBER_MAX, STOCK_NUMBER_MAX, &quantity))
+        return REDISMODULE_OK;
+    if (quantity == 0)
+        return reply_argument_error(ctx, "quantity", argv[3], "an integer other than 0");
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_outcome outcome = stock_add(bucket, token, quantity, RedisModule_Milliseconds());
     return finish(ctx, argv[1], argv[2], bucket, outcome);
 }
 
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 3) return RedisModule_WrongArity(ctx);
+    if (argc != 3)
+        return RedisModule_WrongArity(ctx);
     if ((RedisModule_GetContextFlags(ctx) & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING)) == 0)
         return RedisModule_ReplyWithError(ctx, "ERR STOCK.APPLY is internal: it comes from a master or an AOF only");
     stock_bytes payload;
     payload.start = RedisModule_StringPtrLen(argv[2], &payload.count);
     stock_bucket *bucket = NULL;
     bucket_presence presence = find_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE, &bucket);
-    if (presence == BUCKET_OTHER_TYPE) return RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    if (presence == BUCKET_OTHER_TYPE)
+        return RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
 
     stock_fault fault = stock_apply(&bucket, payload);
     if (presence == BUCKET_MISSING && bucket != NULL) {

@@ -5,9 +5,16 @@
 #define INSERTS (REDISMODULE_CMD_KEY_RW | REDISMODULE_CMD_KEY_INSERT)
 #define CHANGES (REDISMODULE_CMD_KEY_RW | REDISMODULE_CMD_KEY_ACCESS | REDISMODULE_CMD_KEY_UPDATE)
 
-#define ARGUMENTS(...) (RedisModuleCommandArg[]){__VA_ARGS__, {0}}
-#define ARGUMENT(label, kind, ...) {.name = label, .type = REDISMODULE_ARG_TYPE_##kind, .key_spec_index = -1, __VA_ARGS__}
-#define KEY {.name = "key", .type = REDISMODULE_ARG_TYPE_KEY, .key_spec_index = 0}
+#define ARGUMENTS(...)                                                                                                 \
+    (RedisModuleCommandArg[]) {                                                                                        \
+        __VA_ARGS__, {                                                                                                 \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define ARGUMENT(label, kind, ...)                                                                                     \
+    { .name = label, .type = REDISMODULE_ARG_TYPE_##kind, .key_spec_index = -1, __VA_ARGS__ }
+#define KEY                                                                                                            \
+    { .name = "key", .type = REDISMODULE_ARG_TYPE_KEY, .key_spec_index = 0 }
 #define OPTION(label, kind, word) ARGUMENT(label, kind, .token = word, .flags = REDISMODULE_CMD_ARG_OPTIONAL)
 #define FLAG(label, word) OPTION(label, PURE_TOKEN, word)
 
@@ -37,9 +44,8 @@ static const command commands[] = {
     {"STOCK.DEDUCT", command_deduct, "write deny-oom fast", -5, CHANGES,
      "Sells a quantity to a user under a token, which counts once.", "O(1)",
      ARGUMENTS(KEY, ARGUMENT("user", STRING), ARGUMENT("token", STRING), ARGUMENT("quantity", INTEGER))},
-    {"STOCK.CANCEL", command_cancel, "write fast", -3, CHANGES,
-     "Cancels a purchase and puts its units back on sale.", "O(1)",
-     ARGUMENTS(KEY, ARGUMENT("token", STRING), FLAG("fence", "FENCE"), FLAG("offsale", "OFFSALE"))},
+    {"STOCK.CANCEL", command_cancel, "write fast", -3, CHANGES, "Cancels a purchase and puts its units back on sale.",
+     "O(1)", ARGUMENTS(KEY, ARGUMENT("token", STRING), FLAG("fence", "FENCE"), FLAG("offsale", "OFFSALE"))},
     {"STOCK.FENCE", command_fence, "write fast", 3, CHANGES,
      "Marks an unknown token cancelled, so that a deduction still on its way is refused.", "O(1)",
      ARGUMENTS(KEY, ARGUMENT("token", STRING))},
@@ -52,8 +58,7 @@ static const command commands[] = {
      ARGUMENTS(KEY)},
     {"STOCK.LOG", command_log, "readonly", -3, READS, "Reads the events of a bucket after a sequence number.",
      "O(log(N)+M), where N is the number of the bucket's events and M the number of those returned",
-     ARGUMENTS(KEY, ARGUMENT("after", INTEGER), OPTION("count", INTEGER, "COUNT"),
-               OPTION("epoch", INTEGER, "EPOCH"))},
+     ARGUMENTS(KEY, ARGUMENT("after", INTEGER), OPTION("count", INTEGER, "COUNT"), OPTION("epoch", INTEGER, "EPOCH"))},
     {"STOCK.APPLY", command_apply, "write admin", 3, CHANGES,
      "Internal: applies a change of the master or of the append-only file.",
      "O(N), where N is the number of events in the payload", ARGUMENTS(KEY, ARGUMENT("payload", STRING))},

@@ -12,7 +12,8 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
             RedisModule_Log(ctx, "warning", "%s needs Redis 7.0 or later: the server lacks %s", MODULE_NAME, missing);
         return REDISMODULE_ERR;
     }
-    if (RedisModule_IsModuleNameBusy(MODULE_NAME)) return REDISMODULE_ERR;
+    if (RedisModule_IsModuleNameBusy(MODULE_NAME))
+        return REDISMODULE_ERR;
     RedisModule_SetModuleAttribs(ctx, MODULE_NAME, MODULE_VERSION, REDISMODULE_APIVER_1);
     if (argc > 0) {
         RedisModule_Log(ctx, "warning", "argument '%s': the module takes no arguments",
@@ -23,7 +24,9 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     // A refused command leaves WATCH and client caches alone: keys are signalled where they change.
     RedisModule_SetModuleOptions(ctx,
                                  REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
-    if (bucket_type_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
-    if (commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (bucket_type_register(ctx) != REDISMODULE_OK)
+        return REDISMODULE_ERR;
+    if (commands_register(ctx) != REDISMODULE_OK)
+        return REDISMODULE_ERR;
     return statistics_register(ctx);
 }

@@ -25,13 +25,17 @@ static void reply_bytes_field(RedisModuleCtx *ctx, const char *field, stock_byte
 }
 
 int command_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 3) return RedisModule_WrongArity(ctx);
+    if (argc != 3)
+        return RedisModule_WrongArity(ctx);
     stock_bytes token;
-    if (!parse_name(ctx, "token", argv[2], &token)) return REDISMODULE_OK;
+    if (!parse_name(ctx, "token", argv[2], &token))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_purchase purchase;
-    if (!stock_get(bucket, token, &purchase)) return RedisModule_ReplyWithNull(ctx);
+    if (!stock_get(bucket, token, &purchase))
+        return RedisModule_ReplyWithNull(ctx);
 
     const stock_event *event = &purchase.event;
     RedisModule_ReplyWithMap(ctx, 9);
@@ -51,9 +55,11 @@ int command_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
 }
 
 int command_info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 2) return RedisModule_WrongArity(ctx);
+    if (argc != 2)
+        return RedisModule_WrongArity(ctx);
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_figures figures = stock_describe(bucket);
     RedisModule_ReplyWithMap(ctx, 19);
     reply_number_field(ctx, "created", figures.created);
@@ -91,23 +97,28 @@ static void reply_event(RedisModuleCtx *ctx, const stock_event *event) {
 }
 
 int command_log(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc < 3) return RedisModule_WrongArity(ctx);
+    if (argc < 3)
+        return RedisModule_WrongArity(ctx);
     int64_t after, count = STOCK_LOG_COUNT_DEFAULT, epoch = 0;
     option options[] = {
         {.word = "COUNT", .value = &count, .min = 1, .max = STOCK_LOG_COUNT_MAX},
         {.word = "EPOCH", .value = &epoch, .min = 1, .max = STOCK_NUMBER_MAX},
     };
-    if (!parse_number(ctx, "after", argv[2], 0, STOCK_NUMBER_MAX, &after)) return REDISMODULE_OK;
-    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options)) return REDISMODULE_OK;
+    if (!parse_number(ctx, "after", argv[2], 0, STOCK_NUMBER_MAX, &after))
+        return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options))
+        return REDISMODULE_OK;
     stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ);
-    if (bucket == NULL) return REDISMODULE_OK;
+    if (bucket == NULL)
+        return REDISMODULE_OK;
     stock_cursor cursor;
     stock_fault fault = stock_log_seek(bucket, after, epoch, &cursor);
     if (fault != STOCK_FAULT_NONE)
         return reply_named_error(ctx, stock_fault_code(fault), "key", argv[1], stock_fault_meaning(fault));
 
     int64_t rest = stock_describe(bucket).log_last - after;
-    if (rest > count) rest = count;
+    if (rest > count)
+        rest = count;
     RedisModule_ReplyWithArray(ctx, (long)rest);
     stock_event event;
     for (; rest > 0 && stock_log_next(bucket, &cursor, &event); rest--)

@@ -20,12 +20,17 @@ void statistics_count(stock_outcome outcome) {
     events += outcome.changed;
 }
 
-void statistics_bucket_made(void) { atomic_fetch_add_explicit(&buckets, 1, memory_order_relaxed); }
-void statistics_bucket_freed(void) { atomic_fetch_sub_explicit(&buckets, 1, memory_order_relaxed); }
+void statistics_bucket_made(void) {
+    atomic_fetch_add_explicit(&buckets, 1, memory_order_relaxed);
+}
+void statistics_bucket_freed(void) {
+    atomic_fetch_sub_explicit(&buckets, 1, memory_order_relaxed);
+}
 
 static void report(RedisModuleInfoCtx *info, int for_crash_report) {
     (void)for_crash_report;
-    if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK) return;
+    if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK)
+        return;
     RedisModule_InfoAddFieldCString(info, "version", MODULE_VERSION_TEXT);
     RedisModule_InfoAddFieldULongLong(info, "buckets", (unsigned long long)atomic_load(&buckets));
     RedisModule_InfoAddFieldULongLong(info, "events", events);
@@ -37,4 +42,6 @@ static void report(RedisModuleInfoCtx *info, int for_crash_report) {
     }
 }
 
-int statistics_register(RedisModuleCtx *ctx) { return RedisModule_RegisterInfoFunc(ctx, report); }
+int statistics_register(RedisModuleCtx *ctx) {
+    return RedisModule_RegisterInfoFunc(ctx, report);
+}

@@ -1,7 +1,7 @@
 #pragma once
-// What the files of the C half share. Redis loads the library by RedisModule_OnLoad (module.c); changing.c and reading.c
-// have the handlers, command_table.c their table, arguments.c the grammar, bucket_type.c the data type, statistics.c
-// `INFO doorbuster`.
+// What the files of the C half share. Redis loads the library by RedisModule_OnLoad (module.c); changing.c and
+// reading.c have the handlers, command_table.c their table, arguments.c the grammar, bucket_type.c the data type,
+// statistics.c `INFO doorbuster`.
 #include "redis_api.h"
 #include "stock_abi.h"
 

@@ -25,21 +25,23 @@ public struct CheckBack: Service, MessageChecker {
   }
 
   public func check(_ half: HalfMessage) async -> CheckDecision {
-    let machine = CheckMachine()
-    var action = machine.start(half)
+    let machine = CheckMachine(half)
+    var action = machine.start()
     while true {
-      switch action {
-      case .fence(let token, let bucket):
-        do throws(StockError) {
+      do throws(StockError) {
+        switch action {
+        case .fence(let token, let bucket):
           action = machine.fenced(try await stock.fence(token, in: bucket))
-        } catch {
-          action = machine.fenceFailed(error)
+        case .lookUp(let token, let bucket):
+          action = machine.found(try await stock.purchase(token, in: bucket))
+        case .decide(let decision):
+          if case .undecided(let reason) = decision {
+            logger.warning("half message \(half.id) is undecided after \(half.checks + 1) checks: \(reason)")
+          }
+          return decision
         }
-      case .decide(let decision):
-        if case .undecided(let reason) = decision {
-          logger.warning("half message \(half.id) is undecided after \(half.checks + 1) checks: \(reason)")
-        }
-        return decision
+      } catch {
+        action = machine.stockFailed(error)
       }
     }
   }

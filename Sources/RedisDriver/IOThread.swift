@@ -31,13 +31,14 @@ final class IOThread: TaskExecutor, @unchecked Sendable {
   private let wakeUpDescriptor: Int32
   private let identity = Atomic<UInt>(0)
 
-  // From here on: of this thread alone.
-  private var jobs: [UnownedJob] = []
+  // From here on: of this thread alone. Not checked at run time for overlapping accesses, as no method comes back here
+  // while it changes one of them.
+  @exclusivity(unchecked) private var jobs: [UnownedJob] = []
   private var operations: [Operation] = []
   private var links: [Link] = []
   private var pollTable: [pollfd] = []
   /// Read once per cycle.
-  private(set) var now = MonotonicTime.now
+  @exclusivity(unchecked) private(set) var now = MonotonicTime.now
   let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
 
   /// Starts the thread. It ends by itself when its last link has been closed.

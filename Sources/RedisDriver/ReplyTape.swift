@@ -2,7 +2,8 @@ import CHiredis
 
 /// One parsed reply, laid out flat: its parts in the order in which they came, an array before its elements.
 ///
-/// The memory is used again for the next reply, so that small replies cost no allocation.
+/// The memory is used again for the next reply, so that small replies cost no allocation. One parser writes it and one
+/// thread reads it, in turn; the run-time check for overlapping accesses is left out.
 final class ReplyTape {
   enum Kind: UInt8 { case simple, bulk, integer, array, null, error }
 
@@ -14,10 +15,10 @@ final class ReplyTape {
     var size: Int
   }
 
-  private(set) var nodes: [Node] = []
-  private var text: UnsafeMutableRawPointer
-  private var textCapacity = 1024
-  private var textSize = 0
+  @exclusivity(unchecked) private(set) var nodes: [Node] = []
+  @exclusivity(unchecked) private var text: UnsafeMutableRawPointer
+  @exclusivity(unchecked) private var textCapacity = 1024
+  @exclusivity(unchecked) private var textSize = 0
 
   /// What is kept from one reply to the next; beyond it, memory is given back.
   private static let textCapacityKept = 1 << 20

@@ -46,8 +46,9 @@ struct CheckBack<Checker: MessageChecker>: Sendable {
       var pause = options.checkInterval
       do throws(MessagingError) {
         if let now = try await lease() {
-          try await checkWaiting(atMs: now)
+          // Those that never were checked first: there may always be more of the others.
           try await checkNew(atMs: now, after: &cursor)
+          try await checkWaiting(atMs: now)
         } else {
           cursor = nil
         }

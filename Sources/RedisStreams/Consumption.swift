@@ -5,9 +5,10 @@ import Synchronization
 
 /// One worker of a group: reads, has handled, settles; redelivers what is due; trims.
 ///
-/// At most one batch is in its hands. After a batch of which nothing went through for another cause than the messages
-/// (the database is away) it pauses, for longer each time, and tries first what it put off: so an outage does not drain
-/// the topic into the set of postponed messages.
+/// At most one batch is in its hands. When nothing of a new batch goes through for another cause than the messages (the
+/// database is away), it pauses, for longer each time, then takes one new message at a time until something goes
+/// through: so an outage does not drain the topic into the set of postponed messages. What is tried again does not
+/// make it pause: every postponed message has a delay of its own, and one that fails for long holds up no other.
 struct Consumption<Handler: MessageHandler>: Sendable {
   let topic: Topic
   let keys: GroupKeys
@@ -27,7 +28,7 @@ struct Consumption<Handler: MessageHandler>: Sendable {
 
   /// Where the loop stands.
   private struct Progress {
-    /// Outages in a row.
+    /// New batches in a row of which nothing went through.
     var outages = 0
     /// Faults of the server in a row.
     var faults = 0
@@ -71,18 +72,30 @@ struct Consumption<Handler: MessageHandler>: Sendable {
     while !Task.isCancelled {
       do throws(MessagingError) {
         if mustSubscribe {
-          try await server.createGroup(keys)
           mustSubscribe = false
+          try await subscribe()
         }
         try await round(&progress)
         progress.faults = 0
       } catch {
-        mustSubscribe = mustSubscribe || error.code == .noGroup
+        if Task.isCancelled { break }
+        // After any fault, since what was done before it may be undone: a server restarted empty.
+        mustSubscribe = true
         guard error.isTransient || error.code == .noGroup else { throw error }
         await pause(after: error, &progress)
       }
     }
     await leave()
+  }
+
+  /// Making a group takes memory, though it be there already. A worker must begin on a full server too, since it is
+  /// what empties it; where the group is missing indeed, the next command says so.
+  private func subscribe() async throws(MessagingError) {
+    do {
+      try await server.createGroup(keys)
+    } catch {
+      guard error.code == .full else { throw error }
+    }
   }
 
   /// What is due again, then what is new.
@@ -93,17 +106,16 @@ struct Consumption<Handler: MessageHandler>: Sendable {
       hasRedelivered = !due.isEmpty
       // Where something was due there may be more.
       progress.nextLook = hasRedelivered ? clock.now : clock.now.advanced(by: options.pollInterval)
-      if hasRedelivered { try await process(due, &progress) }
+      if hasRedelivered { try await process(due, areNew: false, &progress) }
     }
     try await keepHouse(&progress)
-    if Task.isCancelled || progress.outages > 0 && hasRedelivered { return }
+    if Task.isCancelled { return }
     if progress.postponed >= options.postponedMax {
       if !hasRedelivered { await sleep(options.pollInterval) }
       return
     }
-    // During an outage a few are enough to see whether it is over.
-    let fresh = try await readNew(atMost: progress.outages > 0 ? min(batchMax, 8) : batchMax)
-    if !fresh.isEmpty { try await process(fresh, &progress) }
+    let fresh = try await readNew(atMost: progress.outages > 0 ? 1 : batchMax)
+    if !fresh.isEmpty { try await process(fresh, areNew: true, &progress) }
   }
 
   private func pause(after error: MessagingError, _ progress: inout Progress) async {
@@ -166,37 +178,26 @@ extension Consumption {
     return read.entries.map { taken($0, isRedelivery: false) }
   }
 
-  /// Postponed messages that are due, then what a worker without a sign of life had taken; a batch at most.
+  /// What a worker without a sign of life had taken, then postponed messages that are due; a batch at most. In this
+  /// order, since the former is soon done with, while there may always be more of the latter.
   private func takeDue(_ progress: inout Progress) async throws(MessagingError) -> [TakenMessage] {
+    var batch: [TakenMessage] = []
+    var next = "0-0"
+    repeat {
+      let claimed = try await claim(from: next, count: batchMax - batch.count)
+      batch += claimed.entries.map { taken($0, isRedelivery: true) }
+      next = claimed.next
+    } while next != "0-0" && batch.count < batchMax
     let due = try await server.run(
       Scripts.takeDue,
       as: TakenPostponed.self,
       keys: [keys.due, keys.retry]
     ) { writer in
       writer.argument(options.visibility.wholeMilliseconds)
-      writer.argument(batchMax)
+      writer.argument(batchMax - batch.count)
     }
     progress.postponed = due.postponed
-    var batch = due.messages.map { id, message in
-      TakenMessage(
-        delivery: Delivery(
-          id: id,
-          message: Message(topic: topic, key: message.key, body: message.body),
-          failures: message.failures,
-          isRedelivery: true
-        ),
-        source: .postponed,
-        postponements: message.postponements
-      )
-    }
-    var next = "0-0"
-    repeat {
-      guard batch.count < batchMax else { break }
-      let claimed = try await claim(from: next, count: batchMax - batch.count)
-      batch += claimed.entries.map { taken($0, isRedelivery: true) }
-      next = claimed.next
-    } while next != "0-0"
-    return batch
+    return batch + due.messages.map(taken)
   }
 
   private func claim(from start: String, count: Int) async throws(MessagingError) -> ClaimedEntries {
@@ -209,6 +210,19 @@ extension Consumption {
       writer.argument("COUNT" as StaticString)
       writer.argument(count)
     }
+  }
+
+  private func taken(_ id: String, _ message: PostponedMessage) -> TakenMessage {
+    TakenMessage(
+      delivery: Delivery(
+        id: id,
+        message: Message(topic: topic, key: message.key, body: message.body),
+        failures: message.failures,
+        isRedelivery: true
+      ),
+      source: .postponed,
+      postponements: message.postponements
+    )
   }
 
   private func taken(_ entry: StreamEntry, isRedelivery: Bool) -> TakenMessage {
@@ -229,7 +243,11 @@ extension Consumption {
 
 extension Consumption {
   /// Has a batch handled and settles it, to the end even where the task is cancelled meanwhile.
-  private func process(_ batch: [TakenMessage], _ progress: inout Progress) async throws(MessagingError) {
+  private func process(
+    _ batch: [TakenMessage],
+    areNew: Bool,
+    _ progress: inout Progress
+  ) async throws(MessagingError) {
     let cancellation = CancellationFlag()
     let outcome = await withTaskCancellationHandler {
       await shielded {
@@ -249,6 +267,7 @@ extension Consumption {
       progress.outages = 0
       return
     }
+    guard areNew else { return }
     progress.outages += 1
     faultLog.pass { suppressed in
       logger.warning(
@@ -256,7 +275,7 @@ extension Consumption {
         metadata: ["topic": "\(topic)", "group": "\(keys.group)", "reason": "\(reason)", "more": "\(suppressed)"]
       )
     }
-    await sleep(options.retryDelay(afterTries: progress.outages))
+    await sleep(min(options.retryDelay(afterTries: progress.outages), options.outagePauseMax))
     progress.nextLook = clock.now
   }
 

@@ -29,8 +29,22 @@ public final class RedisStreamsBroker: Sendable {
   let server: StreamServer
   let logger: Logger
   private let topics = Mutex<[Topic: TopicKeys]>([:])
+  private let ownsClient: Bool
 
-  /// Does not connect yet; the first call does.
+  /// A broker on a client that others use too: on one server, one connection for all is the fastest. The client stays
+  /// the caller's, to be closed after the broker's last call.
+  public init(
+    _ client: RedisClient,
+    options: RedisStreamsOptions = RedisStreamsOptions(),
+    logger: Logger = Logger(label: "doorbuster.broker")
+  ) {
+    server = StreamServer(client: client)
+    ownsClient = false
+    self.options = options
+    self.logger = logger
+  }
+
+  /// A broker with a client of its own. Does not connect yet; the first call does.
   /// - Throws: ``MessagingError`` `unavailable` if the system grants no thread.
   public init(
     _ url: RedisURL,
@@ -43,13 +57,19 @@ public final class RedisStreamsBroker: Sendable {
     } catch {
       throw MessagingError(error)
     }
+    ownsClient = true
     self.options = options
     self.logger = logger
   }
 
-  /// Ends the connection. Calls under way end by their time-outs, and later ones throw `unavailable`. Loops must have
-  /// been cancelled before.
-  public func close() async { await server.client.close() }
+  /// The I/O thread, on which producers are fastest (``RedisClient/taskExecutor``). What runs there must not block.
+  public var taskExecutor: any TaskExecutor { server.client.taskExecutor }
+
+  /// Ends the broker's own connection, if it has one: calls under way end by their time-outs, and later ones throw
+  /// `unavailable`. Loops must have been cancelled before.
+  public func close() async {
+    if ownsClient { await server.client.close() }
+  }
 
   /// - Throws: ``MessagingError`` `refused` for a name outside its bounds.
   func keys(_ topic: Topic) throws(MessagingError) -> TopicKeys {

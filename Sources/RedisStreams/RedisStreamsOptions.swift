@@ -18,6 +18,8 @@ public struct RedisStreamsOptions: Sendable, Hashable {
   public var retryDelayMax: Duration
   /// Failures of a message's own after which it is dead, at least 1.
   public var failuresMax: Int
+  /// The longest pause of a worker after a new batch of which nothing went through, its messages not being the cause.
+  public var outagePauseMax: Duration
   /// How many messages of a group may be postponed before its workers take no new ones.
   public var postponedMax: Int
   /// How long a worker may keep a message without a sign of life. Then another one gets it.
@@ -42,6 +44,7 @@ public struct RedisStreamsOptions: Sendable, Hashable {
     retryDelay: Duration = .seconds(1),
     retryDelayMax: Duration = .seconds(60),
     failuresMax: Int = 16,
+    outagePauseMax: Duration = .seconds(2),
     postponedMax: Int = 100_000,
     visibility: Duration = .seconds(15),
     pollInterval: Duration = .milliseconds(250),
@@ -58,6 +61,7 @@ public struct RedisStreamsOptions: Sendable, Hashable {
     self.retryDelay = retryDelay
     self.retryDelayMax = retryDelayMax
     self.failuresMax = max(failuresMax, 1)
+    self.outagePauseMax = outagePauseMax
     self.postponedMax = max(postponedMax, 1)
     self.visibility = max(visibility, .milliseconds(10))
     self.pollInterval = max(pollInterval, .milliseconds(1))

@@ -1,3 +1,5 @@
+import RedisDriver
+
 /// The steps that must happen whole or not at all, as Lua scripts.
 ///
 /// All keys are arguments. A script writes nothing before the first write that a server may refuse (no disk, a
@@ -10,7 +12,7 @@ enum Scripts {
   /// `XDEL` goes first because it is the cheapest test and, giving memory back, is never refused for the lack of it,
   /// and what follows a script's first write isn't either. Should the topic's key hold another type, the half message
   /// comes back under a new id, and a check-back decides it.
-  static let commit = Script(
+  static let commit = RedisScript(
     """
     if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
     local sent = redis.pcall('XADD', KEYS[2], '*', 'k', ARGV[2], 'b', ARGV[3])
@@ -25,7 +27,7 @@ enum Scripts {
 
   /// Notes that a half message was checked without a decision (``CheckScore``). Keys: checks. Arguments: how often it
   /// was, the delay until the next check in ms, id.
-  static let undecided = Script(
+  static let undecided = RedisScript(
     """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
@@ -36,7 +38,7 @@ enum Scripts {
 
   /// Moves a half message to the parked ones. 1, or 0 where it is gone.
   /// Keys: half, parked, checks. Arguments: id, reason, attempts.
-  static let park = Script(
+  static let park = RedisScript(
     """
     #!lua flags=allow-oom
     local half = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
@@ -53,7 +55,7 @@ enum Scripts {
 
   /// Moves a parked or dead message back. 1, or 0 where there is no such message.
   /// Keys: from, to. Arguments: id.
-  static let resume = Script(
+  static let resume = RedisScript(
     """
     local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
     if not entry then return 0 end
@@ -74,7 +76,7 @@ enum Scripts {
   /// Puts off messages that the group has not acknowledged: out of its pending list, into the set of postponed ones.
   /// How many it were. One that was acknowledged meanwhile stays so.
   /// Keys: topic, due, retry. Arguments: group, then of each message: id, delay in ms, what to keep of it.
-  static let postpone = Script(
+  static let postpone = RedisScript(
     """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
@@ -96,7 +98,7 @@ enum Scripts {
   /// Takes postponed messages that are due, and puts them off by the time that a worker may take for them.
   /// How many are postponed altogether, and what was taken: id, what was kept of it, id, …
   /// Keys: due, retry. Arguments: that time in ms, how many at most.
-  static let takeDue = Script(
+  static let takeDue = RedisScript(
     """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
@@ -117,7 +119,7 @@ enum Scripts {
   )
 
   /// Puts off taken messages again, while they are still being handled. Keys: due. Arguments: ms, ids.
-  static let renew = Script(
+  static let renew = RedisScript(
     """
     #!lua flags=allow-oom
     local time = redis.call('TIME')
@@ -128,7 +130,7 @@ enum Scripts {
   )
 
   /// Forgets postponed messages that are done. Keys: due, retry. Arguments: ids.
-  static let acknowledgePostponed = Script(
+  static let acknowledgePostponed = RedisScript(
     """
     redis.call('HDEL', KEYS[2], unpack(ARGV))
     return redis.call('ZREM', KEYS[1], unpack(ARGV))
@@ -137,7 +139,7 @@ enum Scripts {
 
   /// Moves messages that the group has not acknowledged to the dead ones. How many it were.
   /// Keys: topic, due, retry, dead. Arguments: group, then of each message: id, key, body, reason, attempts.
-  static let deadLetter = Script(
+  static let deadLetter = RedisScript(
     """
     #!lua flags=allow-oom
     local moved = 0
@@ -160,7 +162,7 @@ enum Scripts {
   /// was delivered. How many went. In a script, so that no group can come or read in between. Keys: topic.
   ///
   /// Ids are compared as pairs of decimal strings, since Lua's numbers are doubles.
-  static let trim = Script(
+  static let trim = RedisScript(
     """
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
     local function lessNumber(a, b)
@@ -193,7 +195,7 @@ enum Scripts {
 
   /// How many entries of the topic the group has not acknowledged, and how many the topic has. Keys: topic.
   /// Arguments: group. The server does not know its lag where entries were deleted out of order; then they are counted.
-  static let waiting = Script(
+  static let waiting = RedisScript(
     """
     local stored = redis.call('XLEN', KEYS[1])
     if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
@@ -222,7 +224,7 @@ enum Scripts {
   /// Removes consumers that have nothing pending and either bear that name or have not asked for that long. In a
   /// script, since removing a consumer with something pending would lose it. How many went.
   /// Keys: topic. Arguments: group, idle time in ms, name.
-  static let removeConsumers = Script(
+  static let removeConsumers = RedisScript(
     """
     local removed = 0
     for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
@@ -240,7 +242,7 @@ enum Scripts {
 
   /// Takes or renews the lease on serving a topic's checks: the server's clock, ms since 1970, or 0 where another
   /// process has it. Keys: checker. Arguments: who, for how many ms.
-  static let lease = Script(
+  static let lease = RedisScript(
     """
     #!lua flags=allow-oom
     local holder = redis.call('GET', KEYS[1])
@@ -252,7 +254,7 @@ enum Scripts {
   )
 
   /// Gives the lease back. Keys: checker. Arguments: who.
-  static let release = Script(
+  static let release = RedisScript(
     """
     if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
     return 0

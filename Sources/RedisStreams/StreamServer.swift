@@ -24,9 +24,12 @@ struct StreamServer: Sendable {
     }
   }
 
-  /// Runs a script by its name, and by its source where the server does not know it.
+  /// Runs a script by its hash, and with its text where the server does not know it.
+  ///
+  /// The driver's own way to run one takes its arguments as values; this one writes them straight into the
+  /// connection's buffer, which matters for a commit.
   nonisolated(nonsending) func run<Value: RedisReply>(
-    _ script: Script,
+    _ script: RedisScript,
     as type: Value.Type = Value.self,
     keys: [[UInt8]],
     options: CallOptions = serving,
@@ -34,7 +37,7 @@ struct StreamServer: Sendable {
   ) async throws(MessagingError) -> Value {
     do {
       return try await client.call("EVALSHA", as: type, options: options) { writer in
-        Self.write(script.digest, keys, to: &writer)
+        Self.write(script.sha1, keys, to: &writer)
         encode(&writer)
       }.value
     } catch {
@@ -46,7 +49,7 @@ struct StreamServer: Sendable {
     }
   }
 
-  private static func write(_ script: [UInt8], _ keys: [[UInt8]], to writer: inout CommandWriter) {
+  private static func write(_ script: String, _ keys: [[UInt8]], to writer: inout CommandWriter) {
     writer.argument(script)
     writer.argument(keys.count)
     for key in keys { writer.argument(key) }

@@ -30,7 +30,10 @@ enum RestockRows {
     let stock = try Int64.fetchOne(db, sql: "SELECT stock FROM products WHERE sku = ?", arguments: [sku.text])
     guard let stock else { throw OrderStoreError(.unknownProduct, "there is no product \(sku)") }
     guard stock >= quantity else {
-      throw OrderStoreError(.refused, "restock of \(sku) by \(quantity) can't be undone: only \(stock) units are unsold")
+      throw OrderStoreError(
+        .refused,
+        "restock of \(sku) by \(quantity) can't be undone: only \(stock) units are unsold"
+      )
     }
     try db.execute(
       sql: "DELETE FROM restocks WHERE sku = ? AND token = ?",

@@ -90,11 +90,22 @@ struct DatabaseFile: Sendable {
     }
   }
 
+  /// - Throws: `notOurs` for a file that isn't SQLite's. (SQLite itself takes over files shorter than its header.)
+  private func hasContent() throws -> Bool {
+    guard let file = FileHandle(forReadingAtPath: path) else { return false }
+    defer { try? file.close() }
+    guard let start = try file.read(upToCount: 16), !start.isEmpty else { return false }
+    guard start == Data("SQLite format 3\0".utf8) else {
+      throw OrderStoreError(.notOurs, "database \(path) is no SQLite database; it was left as it is")
+    }
+    return true
+  }
+
   private enum Owner { case nobody, us, another }
 
   /// Makes an empty file ours. Another program's file is only read.
   private func claim() throws {
-    if let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int, size > 0 {
+    if try hasContent() {
       var configuration = configuration
       configuration.readonly = true
       let queue = try DatabaseQueue(path: path, configuration: configuration)
@@ -140,10 +151,11 @@ struct DatabaseFile: Sendable {
         try db.execute(sql: "PRAGMA wal_autocheckpoint = 8000")
         try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
         try db.execute(sql: "PRAGMA cache_size = -65536")
-        // On a file that can't be written SQLite falls back to reading; a store must know at once.
-        try db.writeImmediately { _ in }
       }
       try migrate(pool)
+      // On a file that can't be written SQLite falls back to reading, even where a transaction begins as a writer.
+      // Only a statement that may write finds out, and a store must know at once.
+      try pool.writeWithoutTransaction { db in try db.execute(sql: "DELETE FROM products WHERE FALSE") }
       return pool
     } catch {
       try? pool.close()

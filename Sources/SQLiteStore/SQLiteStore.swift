@@ -94,7 +94,9 @@ public final class SQLiteStore: OrderStore {
   public func close() async {
     await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
       DispatchQueue.global().async { [pool] in
-        // Nothing is left to save: every transaction was durable when its call returned.
+        // The last connection to a file copies the WAL back and removes it, which a reader can't: readers go first.
+        // Where it fails nothing is lost: every transaction was durable when its call returned.
+        pool.invalidateReadOnlyConnections()
         try? pool.close()
         done.resume()
       }

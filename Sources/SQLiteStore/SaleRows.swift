@@ -81,7 +81,9 @@ enum SaleRows {
     )
     guard let row = try Row.fetchOne(product, arguments: [sku.text]) else { return nil }
     var totals = SaleTotals(stock: row[0], orders: [:], units: [:], restocked: row[1])
-    let states = try db.cachedStatement(sql: "SELECT state, orders, units FROM order_totals WHERE sku = ? AND orders > 0")
+    let states = try db.cachedStatement(
+      sql: "SELECT state, orders, units FROM order_totals WHERE sku = ? AND orders > 0"
+    )
     let rows = try Row.fetchCursor(states, arguments: [sku.text])
     while let row = try rows.next() {
       guard let state = OrderState(rawValue: row[0]) else { continue }

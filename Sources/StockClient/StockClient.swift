@@ -15,7 +15,9 @@ public struct StockClient: StockService, Sendable {
   /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
   public init(_ redis: RedisClient) { self.redis = redis }
 
-  public nonisolated(nonsending) func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms) async throws(StockError) {
+  public nonisolated(nonsending) func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms)
+    async throws(StockError)
+  {
     let request = Request(command: "STOCK.CREATE", key: bucket, effect: .changes)
     do {
       _ = try await redis.call("STOCK.CREATE", as: OK.self, options: .retrying) { writer in
@@ -53,6 +55,8 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
+  /// Ends by the deadline, or, if a sending is without reply then, by the end of that sending's time-out: a reply that
+  /// comes late is better than `unknown`. A cancelled task waits for the reply of what it has sent.
   public nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
@@ -89,7 +93,9 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public nonisolated(nonsending) func fence(_ token: Token, in bucket: BucketID) async throws(StockError) -> FenceOutcome {
+  public nonisolated(nonsending) func fence(_ token: Token, in bucket: BucketID) async throws(StockError)
+    -> FenceOutcome
+  {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
@@ -104,7 +110,9 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public nonisolated(nonsending) func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError) -> AddOutcome {
+  public nonisolated(nonsending) func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError)
+    -> AddOutcome
+  {
     let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
@@ -122,7 +130,9 @@ public struct StockClient: StockService, Sendable {
     }
   }
 
-  public nonisolated(nonsending) func purchase(_ token: Token, in bucket: BucketID) async throws(StockError) -> PurchaseRecord? {
+  public nonisolated(nonsending) func purchase(_ token: Token, in bucket: BucketID) async throws(StockError)
+    -> PurchaseRecord?
+  {
     let reply = try await read("STOCK.GET", RecordReply.self, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)

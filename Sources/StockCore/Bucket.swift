@@ -58,17 +58,22 @@ public struct Bucket: ~Copyable {
 
   // MARK: Looking up
 
+  /// Looks a token up in its name space.
   @inline(__always)
-  func find(_ token: Bytes, _ hash: UInt64, restock: Bool = false) -> (record: Record, address: UInt64)? {
-    let address = tokens.find(hash) { address in
+  func find(_ token: Bytes, _ space: NameSpace) -> Lookup {
+    let hash = hashing.hash(token, space)
+    let place = tokens.find(hash) { address in
       let record = Record(at: log.memory(at: address))
-      return record.isRestock == restock && record.token.equals(token)
+      return record.isRestock == (space == .restock) && record.token.equals(token)
     }
-    return address.map { (Record(at: log.memory(at: $0)), $0) }
+    let record = place.address == 0 ? nil : Record(at: log.memory(at: place.address))
+    return Lookup(hash: hash, place: place, first: record)
   }
 
-  func sequence(of record: Record, at address: UInt64) -> Int64 {
-    log.label(at: address) &+ record.place
+  /// The sequence of the event that first took the token, 0 if none did.
+  func sequence(of token: Lookup) -> Int64 {
+    guard let first = token.first else { return 0 }
+    return log.label(at: token.place.address) &+ first.place
   }
 
   /// The outcome of a command that changes nothing.
@@ -138,49 +143,60 @@ public struct Bucket: ~Copyable {
     )
   }
 
-  /// Records an event that has been decided and changes the books by it. `first` is the record of the token's first
-  /// event, if it is known. Faults: `overflow`, and then nothing has changed.
-  mutating func record(_ event: Event, hash: UInt64 = 0, first: Record? = nil) -> Fault {
+  /// Records an event that has been decided and changes the books by it. `token` is what was found of the event's
+  /// token, if it has one. Faults: `overflow`, and then nothing has changed.
+  mutating func record(_ event: Event, _ token: Lookup? = nil) -> Fault {
     guard let books = books.after(event), event.sequence <= Limits.number, log.hasRoom else { return .overflow }
-    let takesToken = event.token.count > 0 && first == nil
-    if takesToken && !tokens.reserve(hash) { return .overflow }
-    if countsUsers && event.action == .deduct {
-      guard userUnits.reserve(event.user, hashing.hash(event.user, .user)) else { return .overflow }
+    var place = SlotTable.Place()
+    if let token, token.first == nil {
+      place = token.place
+      guard tokens.reserve(token.hash, &place) else { return .overflow }
     }
+    if countsUsers && !countUnits(of: event) { return .overflow }
     self.books = books
-    let place = log.append(size: Record.size(of: event), label: event.sequence)
+    let entry = log.append(size: Record.size(of: event), label: event.sequence)
     let state: PurchaseState = event.action == .fence ? .cancelled : .sold
-    Record.write(event, place: event.sequence &- log.label(at: place.address), state: state, to: place.memory)
-    if takesToken {
-      tokens.insert(hash, place.address)
-      if event.action != .add { purchases &+= 1 }
-    }
-    first?.markCancelled()
-    if countsUsers && event.user.count > 0 {
-      let units = event.action == .deduct ? event.quantity : 0 &- event.quantity
-      userUnits.change(event.user, hashing.hash(event.user, .user), by: units)
+    Record.write(event, place: event.sequence &- log.label(at: entry.address), state: state, to: entry.memory)
+    if let token {
+      if let first = token.first {
+        first.markCancelled()
+      } else {
+        tokens.insert(token.hash, entry.address, at: place)
+        if event.action != .add { purchases &+= 1 }
+      }
     }
     lastSequence = event.sequence
-    lastAddress = place.address
+    lastAddress = entry.address
     log.makeRoom()
     return .none
+  }
+
+  private mutating func countUnits(of event: Event) -> Bool {
+    guard event.user.count > 0 else { return true }
+    let hash = hashing.hash(event.user, .user)
+    guard userUnits.reserve(event.user, hash) else { return false }
+    userUnits.change(event.user, hash, by: event.action == .deduct ? event.quantity : 0 &- event.quantity)
+    return true
   }
 
   /// Starts to count the units of each user, from what the log tells; false where memory can't be addressed.
   mutating func countUsers() -> Bool {
     if countsUsers { return true }
     var cursor = LogCursor(position: ChunkList.start, sequence: 1)
-    var counted = UserUnits()
+    userUnits = UserUnits()
     while let event = next(&cursor) {
-      guard event.user.count > 0 else { continue }
-      let hash = hashing.hash(event.user, .user)
-      guard counted.reserve(event.user, hash) else { return false }
-      counted.change(event.user, hash, by: event.action == .deduct ? event.quantity : 0 &- event.quantity)
+      guard countUnits(of: event) else { return false }
     }
-    userUnits = counted
     countsUsers = true
     return true
   }
+}
+
+/// What is known of a token: its hash, its place in the table, and the record of its first event.
+struct Lookup {
+  let hash: UInt64
+  let place: SlotTable.Place
+  let first: Record?
 }
 
 /// The totals of a bucket. Always: `created + added = available + sold`, each of them at most 2^53.

@@ -45,7 +45,7 @@ extension UnsafeMutableRawPointer {
 
   @inline(__always)
   func store(bytes: Bytes) {
-    if let start = bytes.start { copyMemory(from: start, byteCount: bytes.count) }
+    if let start = bytes.start { stock_copy(self, start, bytes.count) }
   }
 }
 

@@ -57,7 +57,7 @@ struct ChunkList: ~Copyable {
   mutating func makeRoom() {
     guard count == 1, capacity < Self.chunkBytes, capacity &- used < Self.recordBytesMax, let chunks else { return }
     let larger = allocate(capacity &* 2)
-    larger.copyMemory(from: chunks.pointee, byteCount: used)
+    stock_copy(larger, chunks.pointee, used)
     stock_release(chunks.pointee)
     bytes &-= capacity
     capacity &*= 2
@@ -82,6 +82,8 @@ struct ChunkList: ~Copyable {
   func settled(_ address: Address) -> Address {
     let chunk = Int(truncatingIfNeeded: address &>> 14)
     let offset = Int(truncatingIfNeeded: address & (Self.unitsPerChunk &- 1)) &* Self.unit
+    // Behind a chunk that is full to its last byte.
+    if offset == 0 { return address | Self.start }
     guard chunk &+ 1 < count, offset >= usedBytes(ofChunk: chunk) else { return address }
     return UInt64(truncatingIfNeeded: chunk &+ 1) &* Self.unitsPerChunk | Self.start
   }
@@ -130,7 +132,7 @@ struct ChunkList: ~Copyable {
       let stride = MemoryLayout<UnsafeMutableRawPointer>.stride
       let memory = stock_allocate(larger &* stride).assumingMemoryBound(to: UnsafeMutableRawPointer.self)
       if let chunks {
-        memory.update(from: chunks, count: count)
+        stock_copy(memory, chunks, count &* stride)
         stock_release(chunks)
       }
       bytes &+= (larger &- room) &* stride

@@ -12,9 +12,13 @@ struct KeyedHash {
   let low: UInt64
   let high: UInt64
 
+  init(low: UInt64, high: UInt64) {
+    self.low = low
+    self.high = high
+  }
+
   init(key: UnsafeRawPointer) {
-    low = key.word(at: 0)
-    high = key.word(at: 8)
+    self.init(low: key.word(at: 0), high: key.word(at: 8))
   }
 
   func store(to key: UnsafeMutableRawPointer) {

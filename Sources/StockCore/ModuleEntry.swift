@@ -1,3 +1,6 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+// The names are those of the C header.
+
 import CStockABI
 
 // The functions that stock_abi.h declares: what the C half of the module calls. Each only unwraps its arguments.
@@ -150,14 +153,9 @@ public func stock_apply(
   _ pointer: UnsafeMutablePointer<OpaquePointer?>,
   _ payload: stock_bytes
 ) -> stock_fault {
-  var reader = ByteReader(payload)
-  let fault = Bucket.checkVersion(&reader)
-  if fault != .none { return fault }
-  if let known = pointer.pointee { return bucket(known).pointee.apply(&reader) }
-  guard var made = Bucket.readHeader(&reader) else { return .damaged }
-  let applied = made.apply(&reader)
-  // A bucket exists from its first event on.
-  guard made.lastSequence > 0 else { return applied == .none ? .damaged : applied }
-  pointer.pointee = OpaquePointer(place(made))
-  return applied
+  if let known = pointer.pointee { return bucket(known).pointee.applyPayload(payload) }
+  var made: Bucket?
+  let fault = Bucket.make(payload, &made)
+  if let made { pointer.pointee = OpaquePointer(place(made)) }
+  return fault
 }

@@ -43,7 +43,7 @@ extension Bucket {
       _ = seek(after: 0, epoch: 0, &cursor)
     }
     let empty = 1
-    while capacity &- writer.count >= STOCK_CHANGE_BYTES_MAX, let event = next(&cursor) {
+    while capacity &- writer.count >= STOCK_EVENT_BYTES_MAX, let event = next(&cursor) {
       writer.event(event)
     }
     return writer.count == empty ? 0 : writer.count
@@ -62,15 +62,36 @@ extension Bucket {
 
   // MARK: Reading
 
-  /// Reads the payload's version. Faults: `version`.
-  static func checkVersion(_ reader: inout ByteReader) -> Fault {
+  /// Applies a payload that makes a bucket. After a fault the bucket, if it came to be, holds the events before the
+  /// faulty one.
+  static func make(_ payload: Bytes, _ bucket: inout Bucket?) -> Fault {
+    var reader = ByteReader(payload)
+    let fault = checkVersion(&reader)
+    if fault != .none { return fault }
+    guard var made = readHeader(&reader) else { return .damaged }
+    let applied = made.apply(&reader)
+    // A bucket exists from its first event on.
+    guard made.lastSequence > 0 else { return applied == .none ? .damaged : applied }
+    bucket = .some(consume made)
+    return applied
+  }
+
+  /// Applies a payload to this bucket; the events before a faulty one stay applied.
+  mutating func applyPayload(_ payload: Bytes) -> Fault {
+    var reader = ByteReader(payload)
+    let fault = Bucket.checkVersion(&reader)
+    return fault == .none ? apply(&reader) : fault
+  }
+
+  /// Reads the payload's version. Faults: `version`, `damaged`.
+  private static func checkVersion(_ reader: inout ByteReader) -> Fault {
     let version = reader.byte()
     if reader.failed || version == 0 { return .damaged }
     return version == UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION) ? .none : .version
   }
 
   /// An empty bucket by the header that comes next; nil if that is not a valid header.
-  static func readHeader(_ reader: inout ByteReader) -> Bucket? {
+  private static func readHeader(_ reader: inout ByteReader) -> Bucket? {
     guard reader.byte() == PayloadTag.header else { return nil }
     let epoch = reader.number()
     guard let key = reader.bytes(STOCK_HASH_KEY_BYTES).start else { return nil }
@@ -94,7 +115,7 @@ extension Bucket {
 
   /// Applies the events of a payload behind version and header. Faults: `damaged`, `outOfStep`, `overflow`; the events
   /// before the faulty one stay applied.
-  mutating func apply(_ reader: inout ByteReader) -> Fault {
+  private mutating func apply(_ reader: inout ByteReader) -> Fault {
     var scheduled: Settings?
     while !reader.isAtEnd {
       let tag = reader.byte()
@@ -134,17 +155,17 @@ extension Bucket {
       }
       return record(event)
     case .add:
-      let hash = hashing.hash(event.token, .restock)
-      return find(event.token, hash, restock: true) == nil ? record(event, hash: hash) : .outOfStep
+      let known = find(event.token, .restock)
+      return known.first == nil ? record(event, known) : .outOfStep
     case .deduct, .fence:
-      let hash = hashing.hash(event.token, .purchase)
-      return find(event.token, hash) == nil ? record(event, hash: hash) : .outOfStep
+      let known = find(event.token, .purchase)
+      return known.first == nil ? record(event, known) : .outOfStep
     case .cancel:
-      let hash = hashing.hash(event.token, .purchase)
-      guard let (first, _) = find(event.token, hash), !first.isCancelled, first.quantity == event.quantity,
+      let known = find(event.token, .purchase)
+      guard let first = known.first, !first.isCancelled, first.quantity == event.quantity,
         first.user.equals(event.user)
       else { return .outOfStep }
-      return record(event, hash: hash, first: first)
+      return record(event, known)
     }
   }
 }

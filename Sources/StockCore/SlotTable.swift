@@ -3,19 +3,32 @@ import CStockABI
 /// A hash table of 8-byte slots that grows in steps: extendible hashing over open-addressed segments.
 ///
 /// A slot is 30 bits of the entry's hash above the 34 bits of its address; 0 is empty. The top bits choose the segment,
-/// the low ten of the 30 the slot where the search starts. A segment that fills up is split in two by the next bit, from
-/// the slots alone: an insert moves at most the slots of one segment and reads no entry. Slots are never removed.
+/// the low ten of the 30 the slot where the search starts, and an entry lies at most `reach` slots behind it. Where no
+/// slot in reach is free, the segment is split in two by the next bit, from the slots alone: an insert moves at most the
+/// slots of one segment and reads no entry. Slots are never removed.
 struct SlotTable: ~Copyable {
-  private static let hashBits: UInt64 = 30
+  typealias Slot = UnsafeMutablePointer<UInt64>
+
+  /// What a search came to: the address of the entry, or the slot that takes it.
+  struct Place {
+    /// 0 where no entry matched.
+    fileprivate(set) var address: UInt64 = 0
+    /// Nil where no slot in reach is free.
+    fileprivate var free: Slot?
+  }
+
   private static let addressBits: UInt64 = 34
   private static let homeBits: UInt64 = 10
   private static let depthMax = 20
+  private static let reach = 64
   /// Slots of a full-grown segment, which with its header fills 8 KB.
   static let segmentSlots = 1023
   private static let firstSlots = 15
 
   private var directory: UnsafeMutablePointer<Segment>?
   private var depth = 0
+  /// Slots of each segment; only a table of one segment has fewer than `segmentSlots`.
+  private var capacity = SlotTable.firstSlots
   private var segments = 0
   /// Bytes allocated.
   private(set) var bytes = 0
@@ -27,9 +40,9 @@ struct SlotTable: ~Copyable {
     var index = 0
     while index < 1 &<< depth {
       let segment = directory[index]
-      // A segment stands in the directory as often as its depth is short of the table's.
+      // A segment stands in the directory more than once where its depth is short of the table's.
       index &+= 1 &<< (depth &- segment.depth)
-      stock_release(segment.base)
+      segment.release()
     }
     stock_release(directory)
   }
@@ -37,50 +50,40 @@ struct SlotTable: ~Copyable {
   /// The number of separately allocated pieces.
   var pieces: Int { segments &+ 1 }
 
-  /// The address under `hash` for which `isMatch` holds.
+  /// Looks for the entry under `hash` for whose address `isMatch` holds.
   @inline(__always)
-  func find(_ hash: UInt64, _ isMatch: (UInt64) -> Bool) -> UInt64? {
-    guard let directory else { return nil }
-    let segment = directory[Self.index(hash, depth)]
+  func find(_ hash: UInt64, _ isMatch: (UInt64) -> Bool) -> Place {
+    guard let directory else { return Place() }
+    let slots = directory[Self.index(hash, depth)].slots
     let wanted = hash &>> Self.addressBits
-    let capacity = segment.capacity
     var position = Self.home(wanted, capacity)
-    while true {
-      let slot = segment[position]
-      if slot == 0 { return nil }
+    var distance = 0
+    while distance < Self.reach {
+      let slot = slots[position]
+      if slot == 0 { return Place(free: slots + position) }
       if slot &>> Self.addressBits == wanted {
         let address = slot & ((1 &<< Self.addressBits) &- 1)
-        if isMatch(address) { return address }
+        if isMatch(address) { return Place(address: address) }
       }
-      position &+= 1
-      if position == capacity { position = 0 }
+      position = position &+ 1 == capacity ? 0 : position &+ 1
+      distance &+= 1
     }
+    return Place()
   }
 
-  /// Makes room for one more entry under `hash`; false where its segment is full and can't be split further, which
-  /// takes hundreds of hashes with equal top bits.
-  mutating func reserve(_ hash: UInt64) -> Bool {
-    guard let directory else {
-      start()
-      return true
+  /// Makes sure that a place that no entry matched has its slot. False where the segment can't be split further, which
+  /// takes many hashes with equal bits.
+  mutating func reserve(_ hash: UInt64, _ place: inout Place) -> Bool {
+    while place.free == nil {
+      guard grow(hash) else { return false }
+      place = find(hash) { _ in false }
     }
-    let index = Self.index(hash, depth)
-    let segment = directory[index]
-    // At most four fifths full, so a search is short and always meets an empty slot.
-    if (segment.count &+ 1) &* 5 <= segment.capacity &* 4 { return true }
-    if segment.capacity < Self.segmentSlots {
-      enlarge(segment, hash)
-      return true
-    }
-    guard split(segment, hash) else { return false }
-    return reserve(hash)
+    return true
   }
 
-  /// Adds an entry for which `reserve` has made room.
-  mutating func insert(_ hash: UInt64, _ address: UInt64) {
-    guard let directory else { return }
-    let slot = (hash &>> Self.addressBits) &<< Self.addressBits | address
-    directory[Self.index(hash, depth)].insert(slot)
+  /// Adds an entry at a place that has its slot, before any other insert.
+  mutating func insert(_ hash: UInt64, _ address: UInt64, at place: Place) {
+    place.free?.pointee = (hash &>> Self.addressBits) &<< Self.addressBits | address
   }
 
   private static func index(_ hash: UInt64, _ depth: Int) -> Int {
@@ -88,35 +91,50 @@ struct SlotTable: ~Copyable {
     Int(truncatingIfNeeded: (hash &>> 1) &>> UInt64(truncatingIfNeeded: 63 &- depth))
   }
 
-  fileprivate static func home(_ hashBits: UInt64, _ capacity: Int) -> Int {
+  private static func home(_ hashBits: UInt64, _ capacity: Int) -> Int {
     let low = Int(truncatingIfNeeded: hashBits & ((1 &<< homeBits) &- 1))
     return (low &* capacity) &>> Int(truncatingIfNeeded: homeBits)
   }
 
-  private mutating func start() {
-    let memory = allocate(MemoryLayout<Segment>.stride).assumingMemoryBound(to: Segment.self)
-    memory.initialize(to: makeSegment(slots: Self.firstSlots, depth: 0))
-    directory = memory
+  private mutating func grow(_ hash: UInt64) -> Bool {
+    guard let directory else {
+      let memory = allocate(MemoryLayout<Segment>.stride).bindMemory(to: Segment.self, capacity: 1)
+      memory.initialize(to: makeSegment(depth: 0))
+      self.directory = memory
+      return true
+    }
+    let segment = directory[Self.index(hash, depth)]
+    return capacity == Self.segmentSlots ? split(segment, hash) : enlarge(segment)
   }
 
   /// Doubles the only segment of a small table.
-  private mutating func enlarge(_ segment: Segment, _ hash: UInt64) {
-    guard let directory else { return }
-    let larger = makeSegment(slots: segment.capacity &* 2 &+ 1, depth: segment.depth)
-    move(from: segment) { _ in larger }
-    directory[Self.index(hash, depth)] = larger
-    discard(segment)
+  private mutating func enlarge(_ segment: Segment) -> Bool {
+    let smaller = capacity
+    capacity = smaller &* 2 &+ 1
+    let larger = makeSegment(depth: 0)
+    guard move(from: segment, of: smaller, to: { _ in larger }) else {
+      discard(larger, of: capacity)
+      capacity = smaller
+      return false
+    }
+    directory?.pointee = larger
+    discard(segment, of: smaller)
+    return true
   }
 
   private mutating func split(_ segment: Segment, _ hash: UInt64) -> Bool {
     let old = segment.depth
     guard old < Self.depthMax else { return false }
+    let low = makeSegment(depth: old &+ 1)
+    let high = makeSegment(depth: old &+ 1)
+    let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: 63 &- old)
+    guard move(from: segment, of: capacity, to: { $0 & bit == 0 ? low : high }) else {
+      discard(low, of: capacity)
+      discard(high, of: capacity)
+      return false
+    }
     if old == depth { doubleDirectory() }
     guard let directory else { return false }
-    let low = makeSegment(slots: Self.segmentSlots, depth: old &+ 1)
-    let high = makeSegment(slots: Self.segmentSlots, depth: old &+ 1)
-    let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: 63 &- old)
-    move(from: segment) { $0 & bit == 0 ? low : high }
     let half = 1 &<< (depth &- old &- 1)
     var index = Self.index(hash, depth) & ~(half &* 2 &- 1)
     let middle = index &+ half
@@ -124,7 +142,7 @@ struct SlotTable: ~Copyable {
       directory[index] = index < middle ? low : high
       index &+= 1
     }
-    discard(segment)
+    discard(segment, of: capacity)
     return true
   }
 
@@ -132,7 +150,7 @@ struct SlotTable: ~Copyable {
     guard let directory else { return }
     let count = 1 &<< depth
     let stride = MemoryLayout<Segment>.stride
-    let larger = allocate(2 &* count &* stride).assumingMemoryBound(to: Segment.self)
+    let larger = allocate(2 &* count &* stride).bindMemory(to: Segment.self, capacity: 2 &* count)
     var index = 0
     while index < count {
       (larger + (2 &* index)).initialize(to: directory[index])
@@ -145,26 +163,42 @@ struct SlotTable: ~Copyable {
     depth &+= 1
   }
 
+  /// Copies all slots of a segment; false where one finds none in reach.
   @inline(__always)
-  private mutating func move(from segment: Segment, to target: (UInt64) -> Segment) {
+  private mutating func move(from segment: Segment, of count: Int, to target: (UInt64) -> Segment) -> Bool {
     var position = 0
-    while position < segment.capacity {
-      let slot = segment[position]
-      if slot != 0 { target(slot).insert(slot) }
+    while position < count {
+      let slot = segment.slots[position]
+      if slot != 0 {
+        guard let free = freeSlot(for: slot, in: target(slot)) else { return false }
+        free.pointee = slot
+        moved &+= 1
+      }
       position &+= 1
     }
-    moved &+= segment.count
+    return true
   }
 
-  private mutating func makeSegment(slots: Int, depth: Int) -> Segment {
+  private func freeSlot(for slot: UInt64, in segment: Segment) -> Slot? {
+    var position = Self.home(slot &>> Self.addressBits, capacity)
+    var distance = 0
+    while distance < Self.reach {
+      if segment.slots[position] == 0 { return segment.slots + position }
+      position = position &+ 1 == capacity ? 0 : position &+ 1
+      distance &+= 1
+    }
+    return nil
+  }
+
+  private mutating func makeSegment(depth: Int) -> Segment {
     segments &+= 1
-    return Segment(memory: allocate((slots &+ 1) &* 8), slots: slots, depth: depth)
+    return Segment(memory: allocate((capacity &+ 1) &* 8), slots: capacity, depth: depth)
   }
 
-  private mutating func discard(_ segment: Segment) {
+  private mutating func discard(_ segment: Segment, of count: Int) {
     segments &-= 1
-    bytes &-= (segment.capacity &+ 1) &* 8
-    stock_release(segment.base)
+    bytes &-= (count &+ 1) &* 8
+    segment.release()
   }
 
   private mutating func allocate(_ size: Int) -> UnsafeMutableRawPointer {
@@ -173,32 +207,18 @@ struct SlotTable: ~Copyable {
   }
 }
 
-/// A header word (count, capacity, depth) and the slots behind it.
+/// Slots, behind a word that tells how many of the hash's bits their entries share.
 private struct Segment {
-  let base: UnsafeMutablePointer<UInt64>
+  let slots: SlotTable.Slot
 
-  init(memory: UnsafeMutableRawPointer, slots: Int, depth: Int) {
-    base = memory.bindMemory(to: UInt64.self, capacity: slots &+ 1)
-    base.initialize(repeating: 0, count: slots &+ 1)
-    base.pointee = UInt64(truncatingIfNeeded: slots &<< 16) | UInt64(truncatingIfNeeded: depth &<< 32)
+  init(memory: UnsafeMutableRawPointer, slots count: Int, depth: Int) {
+    let words = memory.bindMemory(to: UInt64.self, capacity: count &+ 1)
+    words.initialize(to: UInt64(truncatingIfNeeded: depth))
+    slots = words + 1
+    stock_clear(slots, count &* 8)
   }
 
-  var count: Int { Int(truncatingIfNeeded: base.pointee & 0xffff) }
-  var capacity: Int { Int(truncatingIfNeeded: base.pointee &>> 16 & 0xffff) }
-  var depth: Int { Int(truncatingIfNeeded: base.pointee &>> 32) }
+  var depth: Int { Int(truncatingIfNeeded: slots[-1]) }
 
-  subscript(position: Int) -> UInt64 {
-    @inline(__always) get { base[position &+ 1] }
-  }
-
-  func insert(_ slot: UInt64) {
-    let capacity = self.capacity
-    var position = SlotTable.home(slot &>> 34, capacity)
-    while base[position &+ 1] != 0 {
-      position &+= 1
-      if position == capacity { position = 0 }
-    }
-    base[position &+ 1] = slot
-    base.pointee &+= 1
-  }
+  func release() { stock_release(slots - 1) }
 }

@@ -10,34 +10,37 @@ struct UserUnits: ~Copyable {
   var pieces: Int { table.pieces &+ entries.count }
 
   func units(of user: Bytes, _ hash: UInt64) -> Int64 {
-    find(user, hash)?.loadUnaligned(as: Int64.self) ?? 0
+    let place = find(user, hash)
+    return place.address == 0 ? 0 : entries.memory(at: place.address).loadUnaligned(as: Int64.self)
   }
 
   /// Makes room for the user; false where there is none.
   mutating func reserve(_ user: Bytes, _ hash: UInt64) -> Bool {
-    if find(user, hash) != nil { return true }
-    guard entries.hasRoom, table.reserve(hash) else { return false }
+    var place = find(user, hash)
+    if place.address != 0 { return true }
+    guard entries.hasRoom, table.reserve(hash, &place) else { return false }
     let entry = entries.append(size: 9 &+ user.count, label: 0)
     entry.memory.storeBytes(of: 0, as: Int64.self)
     entry.memory.storeBytes(of: UInt8(truncatingIfNeeded: user.count), toByteOffset: 8, as: UInt8.self)
     (entry.memory + 9).store(bytes: user)
-    table.insert(hash, entry.address)
+    table.insert(hash, entry.address, at: place)
     entries.makeRoom()
     return true
   }
 
   /// Changes the units of a user for whom room was made.
   mutating func change(_ user: Bytes, _ hash: UInt64, by units: Int64) {
-    guard let entry = find(user, hash) else { return }
+    let place = find(user, hash)
+    guard place.address != 0 else { return }
+    let entry = entries.memory(at: place.address)
     entry.storeBytes(of: entry.loadUnaligned(as: Int64.self) &+ units, as: Int64.self)
   }
 
-  private func find(_ user: Bytes, _ hash: UInt64) -> UnsafeMutableRawPointer? {
-    let address = table.find(hash) { address in
+  private func find(_ user: Bytes, _ hash: UInt64) -> SlotTable.Place {
+    table.find(hash) { address in
       let entry = UnsafeRawPointer(entries.memory(at: address))
       let count = Int(entry.load(fromByteOffset: 8, as: UInt8.self))
       return Bytes(start: entry + 9, count: count).equals(user)
     }
-    return address.map { entries.memory(at: $0) }
   }
 }

@@ -31,6 +31,8 @@ public enum Limits {
   public static var time: Int64 { STOCK_TIME_MAX }
   /// Bytes of a token or user.
   public static var name: Int { STOCK_NAME_BYTES_MAX }
+  /// Bytes of the key of a bucket's hash.
+  public static var hashKey: Int { STOCK_HASH_KEY_BYTES }
   /// Buckets of a product.
   public static var buckets: Int64 { Int64(STOCK_BUCKETS_MAX) }
 }

@@ -13,12 +13,14 @@ final class LocalRedisServer: Sendable {
   let portURL: String
   private let process: Process
   private let lifeline: Pipe
+  private let end: AsyncStream<Never>
 
-  private init(url: String, portURL: String, process: Process, lifeline: Pipe) {
+  private init(url: String, portURL: String, process: Process, lifeline: Pipe, end: AsyncStream<Never>) {
     self.url = url
     self.portURL = portURL
     self.process = process
     self.lifeline = lifeline
+    self.end = end
   }
 
   /// - Throws: ``CommandFailure`` where redis-server or the module is missing, or the server does not come up.
@@ -34,16 +36,16 @@ final class LocalRedisServer: Sendable {
       let port = try freePort()
       let started = try launch(server: server, module: module, directory: directory, port: port)
       if try await started.waitUntilReady(directory: directory) { return started }
-      started.stop()
+      await started.stop()
       last = lastLogLine(directory)
     }
     throw CommandFailure("redis-server did not start: \(last)")
   }
 
-  /// Ends the server and waits for it; with its AOF everything acknowledged is on disk.
-  func stop() {
+  /// Ends the server and waits for it.
+  func stop() async {
     try? lifeline.fileHandleForWriting.close()
-    process.waitUntilExit()
+    for await _ in end {}
   }
 
   /// The module stands beside the command line, as scripts/build leaves it.
@@ -67,24 +69,30 @@ final class LocalRedisServer: Sendable {
     let process = Process()
     let lifeline = Pipe()
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    // The shell waits for our end of the pipe to close, which our death does too, and ends the server. In a session
-    // of its own, so that Ctrl-C reaches us alone and the server outlives our last purchases.
+    // The shell waits for our end of the pipe to close, which our death does too, and ends the server: outright, as
+    // its directory goes with it, and as it may have inherited SIGTERM blocked. It is in a session of its own, so that
+    // Ctrl-C reaches us alone and the server outlives our last purchases.
     process.arguments = [
       "-c",
-      "setsid \"$@\" </dev/null & child=$!; trap '' INT TERM; cat >/dev/null; kill $child 2>/dev/null; wait $child",
+      "setsid \"$@\" </dev/null & child=$!; trap '' INT TERM; cat >/dev/null; kill -9 $child 2>/dev/null; wait $child",
       "sh", server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket, "--dir", directory.path,
       "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
       "--loadmodule", module,
     ]
+    // Our end must be ours alone, or it would never close.
+    _ = fcntl(lifeline.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
     process.standardInput = lifeline
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
+    let (end, ended) = AsyncStream.makeStream(of: Never.self)
+    process.terminationHandler = { _ in ended.finish() }
     try process.run()
     return LocalRedisServer(
       url: "unix://\(socket)",
       portURL: "redis://127.0.0.1:\(port)",
       process: process,
-      lifeline: lifeline
+      lifeline: lifeline,
+      end: end
     )
   }
 

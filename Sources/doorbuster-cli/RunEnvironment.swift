@@ -27,10 +27,17 @@ struct RunEnvironment: Sendable {
       choice.redisURL = started.url
       server = started
     }
-    defer { server?.stop() }
     if choice.databasePath == nil { choice.databasePath = directory.appendingPathComponent("orders.sqlite").path }
     let redis = server.map { "a redis-server of its own at \($0.portURL)" } ?? "the given Redis server"
     let database = given.databasePath.map { "the database \($0)" } ?? "a database of its own"
-    return try await body(RunEnvironment(choice: choice, description: "on \(redis) and \(database)"))
+    let environment = RunEnvironment(choice: choice, description: "on \(redis) and \(database)")
+    do {
+      let result = try await body(environment)
+      await server?.stop()
+      return result
+    } catch {
+      await server?.stop()
+      throw error
+    }
   }
 }

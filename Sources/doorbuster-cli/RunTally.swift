@@ -24,6 +24,21 @@ struct RunTally: Hashable, Sendable {
   }
 }
 
+/// One tally for many tasks.
+final class SharedTally: Sendable {
+  private let tally = Mutex(RunTally())
+
+  var value: RunTally { tally.withLock { $0 } }
+
+  /// Returns how it stands now.
+  func count(_ outcome: PurchaseOutcome) -> RunTally {
+    tally.withLock { tally in
+      tally.count(outcome)
+      return tally
+    }
+  }
+}
+
 extension PurchaseOutcome {
   /// Why it counts as failed, for standard error; nil for what a sale produces by the million.
   var fault: String? {

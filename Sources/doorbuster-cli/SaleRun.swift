@@ -1,7 +1,6 @@
 import Doorbuster
 import Foundation
 import Stock
-import Synchronization
 
 /// A crowd buying through a deployment whose worker and check-back run beside it, until the last purchase is an order.
 struct SaleRun: Sendable {
@@ -73,24 +72,21 @@ struct SaleRun: Sendable {
     since start: ContinuousClock.Instant,
     _ next: @escaping @Sendable () throws -> Purchase?
   ) async throws -> RunTally {
-    let total = Mutex(RunTally())
+    let total = SharedTally()
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<Self.concurrency {
         group.addTask(executorPreference: deployment.stock.redis.taskExecutor) {
           while !stop.isStopping, let purchase = try next() {
             let outcome = await deployment.doorbuster.purchase(purchase)
             if let fault = outcome.fault { reportFault(purchase, fault) }
-            let tally = total.withLock { tally in
-              tally.count(outcome)
-              return tally
-            }
+            let tally = total.count(outcome)
             if tally.requests % 1024 == 0 { progress.show(Self.line(tally, of: requests, since: start)) }
           }
         }
       }
       try await group.waitForAll()
     }
-    return total.withLock { $0 }
+    return total.value
   }
 
   /// Until the orders add up to what the buckets have sold; false where the database stood still for too long.

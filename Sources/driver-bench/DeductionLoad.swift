@@ -63,22 +63,30 @@ struct DeductionLoad: Sendable {
 
   /// `u` and 12 digits, as `u__rand_int__` makes them for `redis-benchmark`.
   private func user(_ number: Int) throws -> UserID {
-    var bytes = [UInt8](repeating: UInt8(ascii: "u"), count: 13)
-    Self.write(UInt64(number), radix: 10, into: &bytes, 1..<13)
+    let bytes = [UInt8](unsafeUninitializedCapacity: 13) { bytes, count in
+      bytes.initialize(repeating: UInt8(ascii: "u"))
+      Self.write(UInt64(number), radix: 10, into: bytes[1..<13])
+      count = 13
+    }
     return try UserID(bytes: bytes)
   }
 
   /// 36 characters, the length of a UUID.
   private func token(_ number: Int) throws -> Token {
-    var bytes = [UInt8](repeating: UInt8(ascii: "-"), count: 36)
-    Self.write(run, radix: 16, into: &bytes, 0..<16)
-    Self.write(UInt64(number), radix: 10, into: &bytes, 17..<36)
+    let bytes = [UInt8](unsafeUninitializedCapacity: 36) { bytes, count in
+      bytes.initialize(repeating: UInt8(ascii: "-"))
+      Self.write(run, radix: 16, into: bytes[0..<16])
+      Self.write(UInt64(number), radix: 16, into: bytes[17..<36])
+      count = 36
+    }
     return try Token(bytes: bytes)
   }
 
-  private static func write(_ number: UInt64, radix: UInt64, into bytes: inout [UInt8], _ range: Range<Int>) {
+  @inline(__always)
+  private static func write(_ number: UInt64, radix: UInt64, into slice: Slice<UnsafeMutableBufferPointer<UInt8>>) {
+    let bytes = UnsafeMutableBufferPointer(rebasing: slice)
     var rest = number
-    for index in range.reversed() {
+    for index in bytes.indices.reversed() {
       let digit = UInt8(truncatingIfNeeded: rest % radix)
       bytes[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
       rest /= radix

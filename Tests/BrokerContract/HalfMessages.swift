@@ -14,7 +14,8 @@ extension BrokerContract {
         try expectEqual(try await broker.commit(half), .committed, "the answer to the commit")
         try await fixture.until("the committed message") { recorder.count("half") == 1 }
       }
-      try expectEqual(recorder.entries.map(\.delivery.message.key), [Message("plain").key, Message("half").key], "keys")
+      let keys = recorder.entries.map(\.delivery.message.key)
+      try expectEqual(keys, [Message("plain").key, Message("half").key], "the keys")
       await process.end()
     },
 

@@ -11,7 +11,7 @@ func expectEqual<Value: Equatable>(_ value: Value, _ expected: Value, _ what: St
 
 extension BrokerFixture {
   /// Waits until a condition holds, looking every other millisecond, for as long as the fixture's patience lasts.
-  func until(_ what: String, _ condition: () async throws -> Bool) async throws {
+  public func until(_ what: String, _ condition: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + timing.patience
     while try await !condition() {
       try expect(ContinuousClock.now < deadline, "not in time: \(what)")
@@ -20,7 +20,7 @@ extension BrokerFixture {
   }
 
   /// Lets time pass, for behaviours that are about time.
-  func elapse(_ duration: Duration) async throws {
+  public func elapse(_ duration: Duration) async throws {
     let end = ContinuousClock.now + duration
     try await until("\(duration) to pass") { ContinuousClock.now >= end }
   }

@@ -74,6 +74,7 @@ extension BrokerContract {
             try await broker.status(of: .purchases, for: .orders).stored < 300
           }
         }
+        try await acknowledged(by: .orders, fixture, broker)
       }
       try expectEqual(Set(recorder.texts).count, 3000, "the different messages")
       await process.end()

@@ -125,34 +125,3 @@ struct PurchaseMachineTests {
     #expect(machine.deductFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: half))
   }
 }
-
-@Suite("A check-back, step by step")
-struct CheckMachineTests {
-  @Test("asks the bucket's fence, which decides")
-  func fences() throws {
-    let purchase = try Sample.purchase()
-    let half = HalfMessage(id: "h1", message: Sample.message(purchase, bucket: 3), sentAtMs: 0)
-    let machine = CheckMachine()
-    #expect(machine.start(half) == .fence(purchase.token, try Sample.bucket(3)))
-    #expect(machine.fenced(.live) == .decide(.commit))
-    #expect(machine.fenced(.fenced) == .decide(.rollBack))
-    #expect(machine.fenced(.alreadyCancelled) == .decide(.rollBack))
-  }
-
-  @Test(
-    "decides nothing while the bucket is frozen, missing or out of reach",
-    arguments: [
-      StockError(.frozen, "frozen"), StockError(.noBucket, "missing"), Sample.stockGone, Sample.stockSilent,
-    ]
-  )
-  func staysUndecided(error: StockError) {
-    #expect(CheckMachine().fenceFailed(error) == .decide(.undecided(error.message)))
-  }
-
-  @Test("never gives up a message that it can't read")
-  func keepsUnreadable() {
-    let half = HalfMessage(id: "h1", message: Message(topic: Sample.topic, key: [], body: [9, 9]), sentAtMs: 0)
-    let reason = "purchase message of version 9; this program knows version 1"
-    #expect(CheckMachine().start(half) == .decide(.undecided(reason)))
-  }
-}

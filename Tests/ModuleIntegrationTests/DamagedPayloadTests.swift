@@ -86,9 +86,51 @@ import Testing
     #expect(try Self.expectRefusedOrSound(stock, payload, "whole"))
   }
 
+  @Test("Damage to what the module wrote, in a frame that is right, is refused or gives a bucket that is sound")
+  func framed() throws {
+    let (stock, payload) = try Self.stage()
+    let value = try #require(DumpedModuleValue(payload))
+    #expect(value.payload == payload)
+    func expectRefused(_ change: (inout DumpedModuleValue) -> Void, _ comment: String) throws {
+      var damaged = value
+      change(&damaged)
+      let taken = try Self.expectRefusedOrSound(stock, damaged.payload, comment)
+      #expect(!taken, "\(comment)")
+    }
+    for (index, item) in value.items.enumerated() {
+      try expectRefused({ $0.items.remove(at: index) }, "without item \(index)")
+      switch item {
+      case .unsigned(let number):
+        for other in [0, number &+ 1, number &- 1, 1 << 53, 1 << 63, .max] where other != number {
+          try expectRefused({ $0.items[index] = .unsigned(other) }, "item \(index) is \(other)")
+        }
+      case .string(let text):
+        for count in 0..<text.count {
+          try expectRefused({ $0.items[index] = .string(Array(text.prefix(count))) }, "item \(index) cut to \(count)")
+        }
+        for byte in [UInt8(0), 1, 0x7f, 0xff] where !text.isEmpty {
+          try expectRefused({ $0.items[index] = .string(text + [byte]) }, "item \(index) longer by \(byte)")
+        }
+        if !text.isEmpty { try expectRefused({ $0.items.insert(item, at: index) }, "item \(index) twice") }
+      }
+    }
+    try withSeed { seed, random in
+      for round in 0..<3_000 {
+        var damaged = value
+        damaged.items = value.items.map { item in
+          guard case .string(var text) = item, text.count > 24 else { return item }
+          for _ in 0...Int.random(in: 0..<3, using: &random) { Self.damage(&text, &random) }
+          return .string(text)
+        }
+        _ = try Self.expectRefusedOrSound(stock, damaged.payload, "seed \(seed), round \(round)")
+      }
+    }
+    #expect(try Self.expectRefusedOrSound(stock, payload, "whole"))
+  }
+
   private static func damage(_ body: inout [UInt8], _ random: inout SplitMix64) {
     guard body.count > 24 else { return }
-    let at = Int.random(in: 10..<body.count - 8, using: &random)
+    let at = Int.random(in: 1..<body.count - 8, using: &random)
     switch random.next() % 6 {
     case 0: body[at] = UInt8.random(in: 0...255, using: &random)
     case 1: body[at] = [0, 1, 0x7f, 0x80, 0x81, 0xff].randomElement(using: &random) ?? 0
@@ -96,7 +138,7 @@ import Testing
     case 3: body.remove(at: at)
     case 4: body.insert(UInt8.random(in: 0...255, using: &random), at: at)
     default:
-      let other = Int.random(in: 10..<body.count - 8, using: &random)
+      let other = Int.random(in: 1..<body.count - 8, using: &random)
       for offset in 0..<8 { body.swapAt(at + offset, other + offset) }
     }
   }

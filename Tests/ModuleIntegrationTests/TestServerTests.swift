@@ -32,6 +32,18 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 
+  @Test("A server that goes in the middle of a rewrite leaves nothing either")
+  func leavesNothingOfARewrite() throws {
+    for _ in 0..<4 {
+      var server: RedisServer? = try RedisServer(.init(module: .none, appendOnly: true))
+      let path = try #require(server?.directory.path)
+      try server?.call("DEBUG", "POPULATE", 3_000)
+      try server?.call("BGREWRITEAOF")
+      server = nil
+      #expect(!FileManager.default.fileExists(atPath: path))
+    }
+  }
+
   @Test("A server that refuses its configuration is an error with its log")
   func refusesConfiguration() throws {
     let error = #expect(throws: TestServerError.self) {
@@ -85,6 +97,26 @@ import Testing
     connection.timeout = .milliseconds(20)
     try connection.send(["BLPOP", "nothing", "0"])
     #expect(throws: TestServerError.self) { try connection.receive() }
+  }
+
+  @Test("Waiting ends with what was waited for, or with an error that names it")
+  func waiting() throws {
+    var looks = 0
+    try waitUntil("the third look") {
+      looks += 1
+      return looks == 3
+    }
+    #expect(looks == 3)
+    #expect(
+      try waitUntil("the fifth look") {
+        looks += 1
+        return looks == 5 ? looks : nil
+      } == 5
+    )
+    let error = #expect(throws: TestServerError.self) {
+      try waitUntil("what never comes", timeout: .milliseconds(5)) { false }
+    }
+    #expect("\(error as Any)".contains("what never comes"))
   }
 
   @Test("A program's output, errors and status are told, and a signal ends it")

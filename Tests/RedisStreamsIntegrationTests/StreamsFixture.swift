@@ -9,9 +9,9 @@ struct StreamsFixture: BrokerFixture {
   let server: RedisServer
   var options = Self.quick
 
-  init(_ configLines: [String] = []) throws {
+  init(_ configLines: [String] = [], tcp: Bool = false) throws {
     server = try RedisServer(
-      RedisServerOptions(module: .none, appendOnly: true, appendFsync: .always, configLines: configLines)
+      RedisServerOptions(module: .none, appendOnly: true, appendFsync: .always, tcp: tcp, configLines: configLines)
     )
   }
 
@@ -21,11 +21,11 @@ struct StreamsFixture: BrokerFixture {
     checkDelay: .milliseconds(20),
     checkDelayMax: .milliseconds(100),
     checksMax: 4,
-    checksAtOnce: 8,
+    checksAtOnce: 32,
     retryDelay: .milliseconds(20),
     retryDelayMax: .milliseconds(200),
     failuresMax: 4,
-    visibility: .milliseconds(300),
+    visibility: .seconds(1),
     pollInterval: .milliseconds(10),
     trimInterval: .milliseconds(50),
     consumerIdleMax: .seconds(600),

@@ -5,16 +5,6 @@ import Testing
 
 @Suite("What the broker keeps in the server")
 struct CodecTests {
-  @Test("SHA-1 gives the digests of its standard")
-  func sha1() {
-    let million = [UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000)
-    #expect(SHA1.hexadecimalDigest(of: []) == "da39a3ee5e6b4b0d3255bfef95601890afd80709")
-    #expect(SHA1.hexadecimalDigest(of: Array("abc".utf8)) == "a9993e364706816aba3e25717850c26c9cd0d89d")
-    #expect(SHA1.hexadecimalDigest(of: million) == "34aa973cd4c4daa4f61eeb2bdbad27316534016f")
-    let twoBlocks = Array("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq".utf8)
-    #expect(SHA1.hexadecimalDigest(of: twoBlocks) == "84983e441c3bd26ebaae4aa1f95129e5e54670f1")
-  }
-
   @Test("A postponed message comes back as it was", arguments: [0, 1, 255, 65_536])
   func postponed(size: Int) {
     let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0) }

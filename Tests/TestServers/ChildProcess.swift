@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// How a process ended.
 public enum ExitStatus: Equatable, Sendable {
@@ -71,10 +72,11 @@ private func environmentLines(_ added: [String: String]) -> [String] {
 
 /// A running child of the test process. Its whole process group ends with this object, or with the test process.
 ///
-/// Its end is noted, but it is collected only when this object goes: until then its number can't become another
+/// Its end is noted, but it is collected only by ``end()``: until then its number can't become another
 /// process', so no signal meets a stranger.
 final class ChildProcess: Sendable {
   let pid: pid_t
+  private let isCollected = Mutex(false)
 
   init(
     _ words: [String],
@@ -96,11 +98,18 @@ final class ChildProcess: Sendable {
     Reaper.shared.tell("group \(pid)")
   }
 
-  deinit {
-    kill(-pid, SIGKILL)
-    var status: Int32 = 0
-    while waitpid(pid, &status, 0) == -1, errno == EINTR {}
-    Reaper.shared.tell("ended \(pid)")
+  deinit { end() }
+
+  /// Kills what is left of the group and collects the process; nothing else may be asked of it afterwards.
+  func end() {
+    isCollected.withLock { isCollected in
+      if isCollected { return }
+      isCollected = true
+      kill(-pid, SIGKILL)
+      var status: Int32 = 0
+      while waitpid(pid, &status, 0) == -1, errno == EINTR {}
+      Reaper.shared.tell("ended \(pid)")
+    }
   }
 
   /// The exit status, or null while it runs.

@@ -22,6 +22,9 @@ public final class RedisServer: Sendable {
     try start()
   }
 
+  // The server must be gone before its directory is removed.
+  deinit { process.withLock { $0?.end() } }
+
   /// Where the server listens.
   public var socketPath: String { directory.file("redis.sock") }
 

@@ -50,6 +50,9 @@ public final class Subprocess: Sendable {
     )
   }
 
+  // The group must be gone before its directory is removed.
+  deinit { child.end() }
+
   /// All that it has written to its standard output so far.
   public var stdout: String { text(of: "stdout") }
 

@@ -15,7 +15,11 @@ public final class TemporaryDirectory: Sendable {
   }
 
   deinit {
-    try? FileManager.default.removeItem(atPath: path)
+    // A fork of a server that was killed a moment ago may still make a file in it, so once may not be enough.
+    _ = try? waitUntil("the end of \(path)", timeout: .seconds(5)) {
+      try? FileManager.default.removeItem(atPath: path)
+      return !FileManager.default.fileExists(atPath: path)
+    }
     Reaper.shared.tell("removed \(path)")
   }
 

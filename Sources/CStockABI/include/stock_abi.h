@@ -8,7 +8,8 @@
 
 #pragma clang assume_nonnull begin
 
-// The words of the protocol: the enumerator in C, its case in Swift, the word on the wire. No other list of them exists.
+// The words of the protocol: the enumerator in C, its case in Swift, the word on the wire. No other list of them
+// exists.
 #define STOCK_STATUSES(X)                                                                                              \
     X(STOCK_OK, ok, "OK")                                                                                              \
     X(STOCK_DUPLICATE, duplicate, "DUPLICATE")                                                                         \
@@ -32,7 +33,8 @@
     X(STOCK_STATE_SOLD, sold, "sold")                                                                                  \
     X(STOCK_STATE_CANCELLED, cancelled, "cancelled")
 
-// Faults of a request or of a payload: the error's code and what it means. They are errors of the protocol, not statuses.
+// Faults of a request or of a payload: the error's code and what it means. They are errors of the protocol, not
+// statuses.
 #define STOCK_FAULTS(X)                                                                                                \
     X(STOCK_FAULT_NONE, none, "", "")                                                                                  \
     X(STOCK_FAULT_MISMATCH, tokenMismatch, "TOKENMISMATCH", "the token was first sent with another user or quantity")  \
@@ -67,7 +69,8 @@ enum {
     STOCK_LOG_COUNT_MAX = 10000,
     STOCK_HASH_KEY_BYTES = 16,
     STOCK_PAYLOAD_VERSION = 1,
-    // No change and no event encodes to more.
+    // No event encodes to more, and no change with what it sets.
+    STOCK_EVENT_BYTES_MAX = 320,
     STOCK_CHANGE_BYTES_MAX = 512,
 };
 static const int64_t STOCK_NUMBER_MAX = 9007199254740992;
@@ -80,8 +83,19 @@ typedef struct stock_memory_functions {
 } stock_memory_functions;
 extern stock_memory_functions stock_memory;
 
-static inline void *stock_allocate(size_t bytes) { return stock_memory.allocate(bytes); }
-static inline void stock_release(void *memory) { stock_memory.release(memory); }
+static inline void *stock_allocate(size_t bytes) {
+    return stock_memory.allocate(bytes);
+}
+static inline void stock_release(void *memory) {
+    stock_memory.release(memory);
+}
+// Swift's own copying checks its count and would trap.
+static inline void stock_copy(void *to, const void *from, size_t count) {
+    memcpy(to, from, count);
+}
+static inline void stock_clear(void *memory, size_t count) {
+    memset(memory, 0, count);
+}
 static inline bool stock_equal(const void *_Nullable a, const void *_Nullable b, size_t count) {
     return count == 0 || memcmp(a, b, count) == 0;
 }
