@@ -35,6 +35,7 @@ let implementations: [Target] = [
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
+  .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),
   .target(
     name: "SQLiteStore",
     dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]
@@ -42,14 +43,23 @@ let implementations: [Target] = [
 ]
 
 let orchestrator: [Target] = [
+  .target(name: "OrderFile", dependencies: ["Stock"]),
   .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
-      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
   ),
+]
+
+let benches: [Target] = [
+  .executableTarget(
+    name: "driver-bench",
+    dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+  )
 ]
 
 let tests: [Target] = [
@@ -61,14 +71,22 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
-  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "StockCore"]),
-  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers"]),
+  .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
+  .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
     name: "RedisStreamsIntegrationTests",
     dependencies: ["RedisStreams", "BrokerContract", "TestServers"]
   ),
-  .testTarget(name: "SQLiteStoreTests", dependencies: ["SQLiteStore", "OrderStoreContract"]),
+  .testTarget(name: "RedisStreamsTests", dependencies: ["RedisStreams"]),
+  .executableTarget(name: "sqlite-store-probe", dependencies: ["SQLiteStore"], path: "Tests/SQLiteStoreProbe"),
+  .testTarget(
+    name: "SQLiteStoreTests",
+    dependencies: [
+      "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
+    ]
+  ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
+  .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
 ]
 
@@ -89,6 +107,6 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
-  targets: module + seams + implementations + orchestrator + tests,
+  targets: module + seams + implementations + orchestrator + benches + tests,
   swiftLanguageModes: [.v6]
 )

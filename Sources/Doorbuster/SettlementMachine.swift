@@ -41,6 +41,7 @@ struct SettlementMachine: Hashable {
     case .conflict: return .lookUp(token, bucket)
     case .unknownProduct:
       return .done(.retry("the database knows no product \(order.purchase.sku)", countsAsAttempt: true))
+    case .refused(let reason): return .done(.retry(reason, countsAsAttempt: true))
     }
   }
 
@@ -48,7 +49,7 @@ struct SettlementMachine: Hashable {
   func cancelled(_: CancelOutcome) -> Action {
     switch outcome {
     case .conflict(let row): .done(.deadLetter(conflictReason(row) + "; its deduction is cancelled"))
-    case .recorded, .alreadyRecorded, .rejected, .unknownProduct: .done(.acknowledge)
+    case .recorded, .alreadyRecorded, .rejected, .unknownProduct, .refused: .done(.acknowledge)
     }
   }
 

@@ -58,7 +58,7 @@ final class WorkerTally: Sendable {
       switch settlement.outcome {
       case .rejected, .alreadyRecorded: rejected += 1
       case .conflict: conflicts += 1
-      case .recorded, .unknownProduct: break
+      case .recorded, .unknownProduct, .refused: break
       }
     }
     add { counters in

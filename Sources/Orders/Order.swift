@@ -46,6 +46,9 @@ public enum RecordOutcome: Hashable, Sendable {
   case conflict(StoredOrder)
   /// The database knows no such product. Nothing changed.
   case unknownProduct
+  /// The database can't write this order for its own sake (a constraint, a trigger). Nothing changed, and trying again
+  /// won't help; the text is what the database said, without bound values.
+  case refused(String)
 }
 
 /// What became of a restock.

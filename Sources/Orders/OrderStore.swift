@@ -18,13 +18,17 @@ public protocol OrderStore: Sendable {
   func reschedule(_ sku: SKU, limit: Int64?, opensMs: Int64?, closesMs: Int64?) async throws(OrderStoreError)
 
   /// Adds units to a product, once per token; a negative quantity takes them down.
+  /// - Throws: `refused` for a quantity that is 0 or beyond 2^53, or with which stock, held and sold would exceed it.
   func restock(_ sku: SKU, token: Token, quantity: Int64) async throws(OrderStoreError) -> RestockOutcome
 
   /// Takes a restock that could not be carried out in the buckets back: its row and its effect on the stock.
+  /// Nothing changes where there is no such restock.
+  /// - Throws: `refused` where its units are not all unsold.
   func undoRestock(_ sku: SKU, token: Token) async throws(OrderStoreError)
 
   /// Records orders in state sold, by the store's hot-row strategy. One outcome per order, in their order; one bad order
   /// never fails its neighbours.
+  /// - Throws: a fault of the database. Some of the orders may have been recorded; repeating the call tells.
   func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome]
 
   func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder?
@@ -35,6 +39,11 @@ public protocol OrderStore: Sendable {
   func position(of bucket: BucketID) async throws(OrderStoreError) -> LogPosition?
 
   /// Brings log events and the position after them in, in one transaction.
+  ///
+  /// A bucket without a position stands at sequence 0 of whatever epoch its first batch is of. After that its epoch
+  /// never changes here: a bucket in a new epoch may have lost its past, which is for recovery to settle.
+  /// - Throws: `unknownProduct` where the bucket's product is in no sale; `refused` for a batch with gaps, or with an
+  ///   order of another bucket. Nothing was changed.
   func follow(_ batch: LogBatch) async throws(OrderStoreError) -> LogBatchOutcome
 
   func close() async

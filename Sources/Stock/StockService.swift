@@ -1,7 +1,8 @@
 /// The stock seam: what the orchestrator asks of a bucket, wherever it lives.
 ///
 /// Every call may be repeated: the token makes it count once. A call that throws ``StockError`` with
-/// ``StockError/Code/replyLost`` may or may not have been carried out; with any other code it was not.
+/// ``StockError/Code/replyLost`` or ``StockError/Code/protocolViolation`` may or may not have been carried out; with any
+/// other code it was not.
 public protocol StockService: Sendable {
   /// Puts `quantity` units on sale in a new bucket.
   /// - Throws: ``StockError`` `bucketExists` where it is there already, `evictable` where the server may evict it.
@@ -14,7 +15,7 @@ public protocol StockService: Sendable {
   ///
   /// A lost reply is resolved here: sent again, and where a later sending is refused, `FENCE` decides.
   /// What can't be learnt by the deadline is ``DeductOutcome/unknown(_:)``, never a guess.
-  func deduct(
+  nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
     before deadline: ContinuousClock.Instant
@@ -44,6 +45,29 @@ public protocol StockService: Sendable {
   /// Up to `count` (1 to 10,000) events after `position`, oldest first.
   /// - Throws: ``StockError`` `epochMismatch`, `logAhead`, `logTrimmed`.
   func log(_ bucket: BucketID, after position: LogPosition, count: Int) async throws(StockError) -> [StockEvent]
+
+  /// Makes sure that the bucket believes in as many buckets as its caller. Buyers' homes come from that number, so a
+  /// caller with another one would look for tokens where they are not, and could sell twice.
+  ///
+  /// Cheap enough to stand before every purchase: an implementation asks the bucket once per connection.
+  /// - Throws: ``StockError`` `bucketsMismatch`; what ``info(_:)`` throws.
+  nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError)
+}
+
+extension StockService {
+  public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
+    try Self.require(try await info(bucket), bucket, buckets: buckets)
+  }
+
+  /// - Throws: ``StockError`` `bucketsMismatch`.
+  public static func require(_ info: BucketInfo, _ bucket: BucketID, buckets: Int) throws(StockError) {
+    guard info.buckets == buckets, (0..<buckets).contains(bucket.index) else {
+      throw StockError(
+        .bucketsMismatch,
+        "bucket \(bucket) belongs to a sale of \(info.buckets) buckets, and is asked for as one of \(buckets)"
+      )
+    }
+  }
 }
 
 /// What holds for all buckets of a sale.

@@ -1,1 +1,217 @@
-// StockClient
+import RedisDriver
+import Stock
+import Synchronization
+
+/// Typed `STOCK` commands over one server, safe to share among any number of tasks.
+///
+/// Commands of all tasks are pipelined on the client's connection without their asking. Every command names what it
+/// does by a token (or reads only), so it is sent again after a lost connection, until its deadline.
+public struct StockClient: StockService, Sendable {
+  /// The connection, which its owner closes.
+  public let redis: RedisClient
+  let verified = VerifiedBuckets()
+  let clock = DeadlineClock()
+
+  /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
+  public init(_ redis: RedisClient) { self.redis = redis }
+
+  public nonisolated(nonsending) func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms)
+    async throws(StockError)
+  {
+    let request = Request(command: "STOCK.CREATE", key: bucket, effect: .changes)
+    do {
+      _ = try await redis.call("STOCK.CREATE", as: OK.self, options: .retrying) { writer in
+        writer.key(of: bucket)
+        writer.argument(quantity)
+        writer.option("BUCKETS", Int64(terms.buckets))
+        if terms.limit != 0 { writer.option("LIMIT", terms.limit) }
+        if terms.opensMs != 0 { writer.option("OPENS", terms.opensMs) }
+        if terms.closesMs != 0 { writer.option("CLOSES", terms.closesMs) }
+      }
+    } catch {
+      guard error.lostSendings > 0, request.plainError(error).code == .bucketExists else { throw request.error(error) }
+      // It may be there because an earlier sending, whose reply was lost, made it. Then it is as this call wants it.
+      let found = try await info(bucket)
+      guard found.created == quantity, found.terms == terms else { throw request.plainError(error) }
+    }
+  }
+
+  public nonisolated(nonsending) func schedule(
+    _ bucket: BucketID,
+    limit: Int64?,
+    opensMs: Int64?,
+    closesMs: Int64?
+  ) async throws(StockError) {
+    let request = Request(command: "STOCK.SCHEDULE", key: bucket, effect: .changes)
+    do {
+      _ = try await redis.call("STOCK.SCHEDULE", as: OK.self, options: .retrying) { writer in
+        writer.key(of: bucket)
+        if let limit { writer.option("LIMIT", limit) }
+        if let opensMs { writer.option("OPENS", opensMs) }
+        if let closesMs { writer.option("CLOSES", closesMs) }
+      }
+    } catch {
+      throw request.error(error)
+    }
+  }
+
+  /// Ends by the deadline, or, if a sending is without reply then, by the end of that sending's time-out: a reply that
+  /// comes late is better than `unknown`. A cancelled task waits for the reply of what it has sent.
+  public nonisolated(nonsending) func deduct(
+    _ purchase: Purchase,
+    from bucket: BucketID,
+    before deadline: ContinuousClock.Instant
+  ) async throws(StockError) -> DeductOutcome {
+    guard purchase.sku == bucket.sku else {
+      throw StockError(.refused, "STOCK.DEDUCT: a purchase of \(purchase.sku) does not belong to bucket \(bucket)")
+    }
+    return try await DeductCall(redis: redis, purchase: purchase, bucket: bucket, deadline: clock.time(of: deadline))
+      .run()
+  }
+
+  public nonisolated(nonsending) func cancel(
+    _ token: Token,
+    in bucket: BucketID,
+    fence: Bool,
+    offSale: Bool
+  ) async throws(StockError) -> CancelOutcome {
+    let request = Request(command: "STOCK.CANCEL", key: bucket, effect: .changes)
+    let reply = try await change(request) { writer in
+      writer.key(of: bucket)
+      writer.argument(token.bytes)
+      if fence { writer.argument("FENCE") }
+      if offSale { writer.argument("OFFSALE") }
+    }
+    switch reply.value.status {
+    case .ok: return .cancelled
+    case .duplicate: return .alreadyCancelled
+    case .unknown:
+      try request.requireFinal(reply)
+      return .unknownToken
+    case .frozen: throw request.frozen(reply)
+    case .cancelled, .early, .closed, .limit, .soldOut, .live: throw request.unexpected(reply)
+    }
+  }
+
+  public nonisolated(nonsending) func fence(_ token: Token, in bucket: BucketID) async throws(StockError)
+    -> FenceOutcome
+  {
+    let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
+    let reply = try await change(request) { writer in
+      writer.key(of: bucket)
+      writer.argument(token.bytes)
+    }
+    switch reply.value.status {
+    case .ok: return .fenced
+    case .duplicate: return .alreadyCancelled
+    case .live: return .live
+    case .frozen: throw request.frozen(reply)
+    case .cancelled, .early, .closed, .limit, .soldOut, .unknown: throw request.unexpected(reply)
+    }
+  }
+
+  public nonisolated(nonsending) func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError)
+    -> AddOutcome
+  {
+    let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
+    let reply = try await change(request) { writer in
+      writer.key(of: bucket)
+      writer.argument(token.bytes)
+      writer.argument(quantity)
+    }
+    switch reply.value.status {
+    case .ok: return .added(remaining: reply.value.remaining)
+    case .duplicate: return .alreadyAdded
+    case .soldOut:
+      try request.requireFinal(reply)
+      return .short(remaining: reply.value.remaining)
+    case .frozen: throw request.frozen(reply)
+    case .cancelled, .early, .closed, .limit, .live, .unknown: throw request.unexpected(reply)
+    }
+  }
+
+  public nonisolated(nonsending) func purchase(_ token: Token, in bucket: BucketID) async throws(StockError)
+    -> PurchaseRecord?
+  {
+    let reply = try await read("STOCK.GET", RecordReply.self, bucket) { writer in
+      writer.key(of: bucket)
+      writer.argument(token.bytes)
+    }
+    return reply.record.map { record in
+      PurchaseRecord(
+        token: token,
+        user: record.user,
+        quantity: record.quantity,
+        state: record.state,
+        sequence: record.sequence,
+        timestampMs: record.timestampMs,
+        expiresMs: record.expiresMs
+      )
+    }
+  }
+
+  public nonisolated(nonsending) func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo {
+    try await read("STOCK.INFO", InfoReply.self, bucket) { $0.key(of: bucket) }.info
+  }
+
+  public nonisolated(nonsending) func log(
+    _ bucket: BucketID,
+    after position: LogPosition,
+    count: Int
+  ) async throws(StockError) -> [StockEvent] {
+    let events = try await read("STOCK.LOG", [EventReply].self, bucket) { writer in
+      writer.key(of: bucket)
+      writer.argument(position.sequence)
+      writer.option("COUNT", Int64(count))
+      writer.option("EPOCH", position.epoch)
+    }
+    return events.map(\.event)
+  }
+
+  /// Asks the server once for each bucket and connection; in between an answer costs one look into a table.
+  public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
+    let connection = redis.connectionEpoch
+    guard !verified.contains(bucket, buckets: buckets, connection: connection) else { return }
+    try Self.require(try await info(bucket), bucket, buckets: buckets)
+    verified.insert(bucket, buckets: buckets, connection: connection)
+  }
+}
+
+extension StockClient {
+  private nonisolated(nonsending) func change(
+    _ request: Request,
+    _ encode: (inout CommandWriter) -> Void
+  ) async throws(StockError) -> Reply<StockReply> {
+    do {
+      return try await redis.call(request.command, as: StockReply.self, options: .retrying, encode)
+    } catch {
+      throw request.error(error)
+    }
+  }
+
+  private nonisolated(nonsending) func read<Answer: RedisReply>(
+    _ command: StaticString,
+    _: Answer.Type,
+    _ bucket: BucketID,
+    _ encode: (inout CommandWriter) -> Void
+  ) async throws(StockError) -> Answer {
+    do {
+      return try await redis.call(command, as: Answer.self, options: .retrying, encode).value
+    } catch {
+      throw Request(command: command, key: bucket, effect: .reads).error(error)
+    }
+  }
+}
+
+extension BucketInfo {
+  fileprivate var terms: SaleTerms {
+    SaleTerms(buckets: buckets, limit: limit, opensMs: opensMs, closesMs: closesMs)
+  }
+}
+
+extension CommandWriter {
+  fileprivate mutating func option(_ name: StaticString, _ value: Int64) {
+    argument(name)
+    argument(value)
+  }
+}

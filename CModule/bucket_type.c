@@ -1,0 +1,143 @@
+// The native data type: how a bucket is saved, loaded, rewritten, copied, digested and freed.
+#include "doorbuster_module.h"
+
+enum { PART_BYTES = 64 * 1024 };
+
+RedisModuleType *bucket_type;
+
+static void release(void *value) {
+    stock_free(value);
+    statistics_bucket_freed();
+}
+
+// RDB, encoding 1: the last sequence, then parts as `stock_encode` gives them, then an empty string.
+static void save(RedisModuleIO *rdb, void *value) {
+    stock_bucket *bucket = value;
+    char *part = RedisModule_Alloc(PART_BYTES);
+    stock_cursor cursor = {0, 0};
+    size_t count;
+    RedisModule_SaveUnsigned(rdb, (uint64_t)stock_describe(bucket).log_last);
+    while ((count = stock_encode(bucket, &cursor, part, PART_BYTES)) > 0)
+        RedisModule_SaveStringBuffer(rdb, part, count);
+    RedisModule_SaveStringBuffer(rdb, "", 0);
+    RedisModule_Free(part);
+}
+
+static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
+    for (;;) {
+        size_t count = 0;
+        char *part = RedisModule_LoadStringBuffer(rdb, &count);
+        if (RedisModule_IsIOError(rdb)) {
+            RedisModule_Free(part);
+            return STOCK_FAULT_DAMAGED;
+        }
+        if (count == 0) {
+            RedisModule_Free(part);
+            return STOCK_FAULT_NONE;
+        }
+        stock_fault fault = stock_apply(bucket, (stock_bytes){part, count});
+        if (fault == STOCK_FAULT_VERSION)
+            RedisModule_LogIOError(rdb, "warning", "bucket payload of version %d, this module reads version %d",
+                                   (unsigned char)part[0], STOCK_PAYLOAD_VERSION);
+        RedisModule_Free(part);
+        if (fault != STOCK_FAULT_NONE)
+            return fault;
+    }
+}
+
+static void *load(RedisModuleIO *rdb, int encoding) {
+    if (encoding != BUCKET_ENCODING_VERSION) {
+        RedisModule_LogIOError(rdb, "warning", "bucket encoding of version %d, this module reads version %d", encoding,
+                               BUCKET_ENCODING_VERSION);
+        return NULL;
+    }
+    uint64_t last = RedisModule_LoadUnsigned(rdb);
+    if (RedisModule_IsIOError(rdb))
+        return NULL;
+    stock_bucket *bucket = NULL;
+    stock_fault fault = load_parts(rdb, &bucket);
+    if (fault == STOCK_FAULT_NONE && bucket != NULL && (uint64_t)stock_describe(bucket).log_last == last) {
+        statistics_bucket_made();
+        return bucket;
+    }
+    RedisModule_LogIOError(rdb, "warning", "bucket refused: %s",
+                           stock_fault_meaning(fault == STOCK_FAULT_NONE ? STOCK_FAULT_DAMAGED : fault));
+    if (bucket != NULL)
+        stock_free(bucket);
+    return NULL;
+}
+
+static void rewrite(RedisModuleIO *aof, RedisModuleString *key, void *value) {
+    char *part = RedisModule_Alloc(PART_BYTES);
+    stock_cursor cursor = {0, 0};
+    size_t count;
+    while ((count = stock_encode(value, &cursor, part, PART_BYTES)) > 0)
+        RedisModule_EmitAOF(aof, "STOCK.APPLY", "sb", key, part, count);
+    RedisModule_Free(part);
+}
+
+static void *copy(RedisModuleString *from, RedisModuleString *to, const void *value) {
+    (void)from;
+    (void)to;
+    char *part = RedisModule_Alloc(PART_BYTES);
+    stock_bucket *made = NULL;
+    stock_cursor cursor = {0, 0};
+    stock_fault fault = STOCK_FAULT_NONE;
+    size_t count;
+    while (fault == STOCK_FAULT_NONE && (count = stock_encode(value, &cursor, part, PART_BYTES)) > 0)
+        fault = stock_apply(&made, (stock_bytes){part, count});
+    RedisModule_Free(part);
+    if (fault != STOCK_FAULT_NONE && made != NULL) {
+        stock_free(made);
+        made = NULL;
+    }
+    if (made != NULL)
+        statistics_bucket_made();
+    return made;
+}
+
+// Whatever tells two buckets apart except the epoch and the hash key, which are no part of what was sold.
+static void digest(RedisModuleDigest *digest, void *value) {
+    stock_bucket *bucket = value;
+    stock_figures figures = stock_describe(bucket);
+    long long numbers[] = {figures.settings.buckets, figures.settings.limit, figures.settings.opens,
+                           figures.settings.closes,  figures.created,        figures.added,
+                           figures.available,        figures.sold,           figures.cancelled};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        RedisModule_DigestAddLongLong(digest, numbers[i]);
+    stock_cursor cursor;
+    stock_event event;
+    char encoded[STOCK_EVENT_BYTES_MAX];
+    if (stock_log_seek(bucket, figures.log_first - 1, 0, &cursor) == STOCK_FAULT_NONE) {
+        while (stock_log_next(bucket, &cursor, &event))
+            RedisModule_DigestAddStringBuffer(digest, encoded, stock_encode_event(&event, encoded));
+    }
+    RedisModule_DigestEndSequence(digest);
+}
+
+static size_t memory_usage(RedisModuleKeyOptCtx *ctx, const void *value, size_t sample_size) {
+    (void)ctx;
+    (void)sample_size;
+    return stock_describe(value).bytes;
+}
+
+static size_t free_effort(RedisModuleString *key, const void *value) {
+    (void)key;
+    return stock_describe(value).allocations;
+}
+
+int bucket_type_register(RedisModuleCtx *ctx) {
+    RedisModuleTypeMethods methods = {
+        .version = REDISMODULE_TYPE_METHOD_VERSION,
+        .rdb_load = load,
+        .rdb_save = save,
+        .aof_rewrite = rewrite,
+        .digest = digest,
+        .free = release,
+        .free_effort = free_effort,
+        .copy = copy,
+        .mem_usage2 = memory_usage,
+    };
+    bucket_type = RedisModule_CreateDataType(ctx, BUCKET_TYPE_NAME, BUCKET_ENCODING_VERSION, &methods);
+    return bucket_type == NULL ? REDISMODULE_ERR : REDISMODULE_OK;
+}

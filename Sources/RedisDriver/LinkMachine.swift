@@ -1,0 +1,132 @@
+/// Decides when a link connects, when it gives up, and how long it waits. It does no I/O and reads no clock.
+struct LinkMachine {
+  enum State: Equatable {
+    case idle
+    /// No attempt before that time.
+    case backingOff(until: MonotonicTime)
+    /// Resolving the name, connecting, and greeting must be over by that time.
+    case connecting(until: MonotonicTime)
+    case greeting(until: MonotonicTime)
+    case ready
+  }
+
+  /// What the shell has to do.
+  enum Action: Equatable {
+    case none
+    case connect
+    /// The attempt has taken too long: give it up, and report it by ``failed(now:using:)``.
+    case giveUp
+  }
+
+  private(set) var state = State.idle
+  /// Attempts that failed, and connections that were lost without a single reply, in a row.
+  private(set) var failures = 0
+  let backOff: BackOff
+  /// Nanoseconds.
+  let connectTimeout: Int64
+
+  init(backOff: BackOff, connectTimeout: Int64) {
+    self.backOff = backOff
+    self.connectTimeout = connectTimeout
+  }
+
+  /// Called whenever time has passed or a command has come.
+  mutating func tick(commandsWait: Bool, now: MonotonicTime) -> Action {
+    switch state {
+    case .idle:
+      return commandsWait ? connect(now) : .none
+    case .backingOff(let until):
+      guard until <= now else { return .none }
+      state = .idle
+      return commandsWait ? connect(now) : .none
+    case .connecting(let until), .greeting(let until):
+      return until <= now ? .giveUp : .none
+    case .ready:
+      return .none
+    }
+  }
+
+  private mutating func connect(_ now: MonotonicTime) -> Action {
+    state = .connecting(until: now.advanced(by: connectTimeout))
+    return .connect
+  }
+
+  mutating func connected() {
+    guard case .connecting(let until) = state else { return }
+    state = .greeting(until: until)
+  }
+
+  mutating func greeted() { state = .ready }
+
+  /// A command has had its reply: the server is well, so the next loss begins with the shortest wait.
+  mutating func answered() { failures = 0 }
+
+  /// The attempt has failed, or the connection was lost.
+  mutating func failed(now: MonotonicTime, using generator: inout some RandomNumberGenerator) {
+    failures += 1
+    state = .backingOff(until: now.advanced(by: backOff.delay(failures: failures, using: &generator)))
+  }
+
+  /// When to call ``tick(commandsWait:now:)`` at the latest.
+  func wakeUp(commandsWait: Bool) -> MonotonicTime? {
+    switch state {
+    case .idle, .ready: nil
+    case .backingOff(let until): commandsWait ? until : nil
+    case .connecting(let until), .greeting(let until): until
+    }
+  }
+}
+
+/// What is said first on a new connection, and what the answers mean.
+struct Greeting {
+  enum Step: Equatable { case authenticate, selectDatabase, ping }
+
+  enum Verdict: Equatable {
+    case ok
+    /// The server may come round: it is loading, busy or not linked to its master.
+    case notNow(String)
+    /// Trying again will not help.
+    case refused(String)
+  }
+
+  let steps: [Step]
+
+  init(_ url: RedisURL) {
+    var steps: [Step] = []
+    if url.password != nil || url.user != nil { steps.append(.authenticate) }
+    if url.database != 0 { steps.append(.selectDatabase) }
+    // `AUTH` and `SELECT` work while a server loads its data; `PING` tells whether commands do.
+    self.steps = steps + [.ping]
+  }
+
+  func write(_ url: RedisURL, to writer: inout CommandWriter) {
+    for step in steps {
+      let command: RedisCommand =
+        switch step {
+        case .authenticate:
+          RedisCommand("AUTH", (url.user.map { [.init($0)] } ?? []) + [.init(url.password ?? "")])
+        case .selectDatabase: RedisCommand("SELECT", .init(url.database))
+        case .ping: RedisCommand("PING")
+        }
+      _ = writer.command(command)
+    }
+  }
+
+  private static let passingErrors: Set<Substring> = ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"]
+
+  /// - Parameter error: the text of an error reply; nil for any other reply.
+  func judge(_ step: Step, error: String?) -> Verdict {
+    guard let message = error else { return .ok }
+    let word = message.prefix { $0 != " " }
+    if Self.passingErrors.contains(word) { return .notNow(message) }
+    // A full server says so instead of an answer, and closes.
+    if message.contains("max number of clients") { return .notNow(message) }
+    switch step {
+    case .ping:
+      // A user who may not `PING` may still do what it came for.
+      return word == "NOPERM" ? .ok : .refused(message)
+    case .authenticate, .selectDatabase:
+      return .refused(message)
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import GRDB
+import Orders
+import Stock
+
+/// Sales, with their products and buckets.
+enum SaleRows {
+  private static let columns = "sku, stock, buckets, purchase_limit, opens_ms, closes_ms, path, created_at"
+
+  static func validate(_ sale: Sale) throws(OrderStoreError) {
+    func require(_ name: String, _ value: Int64, in bounds: ClosedRange<Int64>) throws(OrderStoreError) {
+      guard !bounds.contains(value) else { return }
+      let bound = "\(bounds.lowerBound) to \(bounds.upperBound)"
+      throw OrderStoreError(.refused, "\(name) of the sale of \(sale.sku) is \(value); it must be \(bound)")
+    }
+    try require("stock", sale.stock, in: 0...StockLimits.quantityMax)
+    try require("buckets", Int64(sale.terms.buckets), in: 1...16_384)
+    try require("limit", sale.terms.limit, in: 0...Int64.max)
+    try require("opens", sale.terms.opensMs, in: 0...Int64.max)
+    try require("closes", sale.terms.closesMs, in: 0...Int64.max)
+  }
+
+  static func create(_ sale: Sale, db: Database) throws -> Sale {
+    if let known = try fetch(sale.sku, db: db) { return known }
+    let (sku, terms) = (sale.sku.text, sale.terms)
+    try db.execute(sql: "INSERT INTO products (sku, stock) VALUES (?, ?)", arguments: [sku, sale.stock])
+    try db.execute(
+      sql: "INSERT INTO sales (\(columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      arguments: [
+        sku, sale.stock, terms.buckets, terms.limit, terms.opensMs, terms.closesMs, sale.path.rawValue,
+        sale.createdAtMs,
+      ]
+    )
+    for index in 0..<terms.buckets {
+      let statement = try db.cachedStatement(sql: "INSERT INTO buckets (sku, bucket, share) VALUES (?, ?, ?)")
+      try statement.execute(arguments: [sku, index, sale.share(of: sale.stock, bucket: index)])
+    }
+    return sale
+  }
+
+  static func fetch(_ sku: SKU, db: Database) throws -> Sale? {
+    let statement = try db.cachedStatement(sql: "SELECT \(columns) FROM sales WHERE sku = ?")
+    return try Row.fetchOne(statement, arguments: [sku.text]).map(sale)
+  }
+
+  static func fetchAll(db: Database) throws -> [Sale] {
+    try Row.fetchAll(db, sql: "SELECT \(columns) FROM sales ORDER BY sku").map(sale)
+  }
+
+  private static func sale(_ row: Row) throws -> Sale {
+    let (sku, path): (String, String) = (row[0], row[6])
+    guard let name = try? SKU(sku), let salePath = SalePath(rawValue: path) else {
+      throw OrderStoreError(.corrupt, "the sale of '\(sku)' has a SKU or path ('\(path)') that no sale can have")
+    }
+    return Sale(
+      sku: name,
+      stock: row[1],
+      terms: SaleTerms(buckets: row[2], limit: row[3], opensMs: row[4], closesMs: row[5]),
+      path: salePath,
+      createdAtMs: row[7]
+    )
+  }
+
+  static func reschedule(_ sku: SKU, limit: Int64?, opensMs: Int64?, closesMs: Int64?, db: Database) throws {
+    try db.execute(
+      sql: """
+        UPDATE sales SET purchase_limit = ifnull(?, purchase_limit), opens_ms = ifnull(?, opens_ms),
+          closes_ms = ifnull(?, closes_ms)
+        WHERE sku = ?
+        """,
+      arguments: [limit, opensMs, closesMs, sku.text]
+    )
+    if db.changesCount == 0 { throw OrderStoreError(.unknownProduct, "there is no sale of \(sku)") }
+  }
+
+  static func totals(of sku: SKU, db: Database) throws -> SaleTotals? {
+    let product = try db.cachedStatement(
+      sql: """
+        SELECT stock, (SELECT ifnull(sum(quantity), 0) FROM restocks WHERE restocks.sku = products.sku)
+        FROM products WHERE sku = ?
+        """
+    )
+    guard let row = try Row.fetchOne(product, arguments: [sku.text]) else { return nil }
+    var totals = SaleTotals(stock: row[0], orders: [:], units: [:], restocked: row[1])
+    let states = try db.cachedStatement(
+      sql: "SELECT state, orders, units FROM order_totals WHERE sku = ? AND orders > 0"
+    )
+    let rows = try Row.fetchCursor(states, arguments: [sku.text])
+    while let row = try rows.next() {
+      guard let state = OrderState(rawValue: row[0]) else { continue }
+      totals.orders[state] = row[1]
+      totals.units[state] = row[2]
+    }
+    return totals
+  }
+}

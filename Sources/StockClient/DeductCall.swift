@@ -1,0 +1,90 @@
+import RedisDriver
+import Stock
+
+/// The shell of one ``DeductMachine``: does what it asks for and tells it what happened.
+struct DeductCall {
+  var redis: RedisClient
+  var purchase: Purchase
+  var bucket: BucketID
+  var deadline: MonotonicTime
+
+  nonisolated(nonsending) func run() async throws(StockError) -> DeductOutcome {
+    var machine = DeductMachine()
+    var action = machine.start
+    while true {
+      switch action {
+      case .deduct(let attempt): action = machine.handle(await deduct(attempt))
+      case .fence(let attempt): action = machine.handle(await fence(attempt))
+      case .finish(let outcome): return outcome
+      case .fail(let error): throw error
+      }
+    }
+  }
+
+  /// The driver sends again what had no reply, until the deadline, and says so with the reply. A cancelled task waits
+  /// for the reply all the same: the purchase may have been made.
+  private var options: CallOptions {
+    CallOptions(retry: .always, whenCancelled: .awaitReply, deadline: deadline)
+  }
+
+  private nonisolated(nonsending) func deduct(_ attempt: Int) async -> DeductMachine.Event {
+    let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
+    if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    do {
+      let reply = try await redis.call("STOCK.DEDUCT", as: StockReply.self, options: options) { writer in
+        writer.key(of: bucket)
+        writer.argument(purchase.user.bytes)
+        writer.argument(purchase.token.bytes)
+        writer.argument(purchase.quantity)
+      }
+      return .answered(reply.value, afterLoss: reply.lostSendings > 0)
+    } catch {
+      return event(of: error, request)
+    }
+  }
+
+  private nonisolated(nonsending) func fence(_ attempt: Int) async -> DeductMachine.Event {
+    let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
+    if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    do {
+      let reply = try await redis.call("STOCK.FENCE", as: StockReply.self, options: options) { writer in
+        writer.key(of: bucket)
+        writer.argument(purchase.token.bytes)
+      }
+      return .answered(reply.value, afterLoss: reply.lostSendings > 0)
+    } catch {
+      return event(of: error, request)
+    }
+  }
+
+  private func event(of failure: RedisError, _ request: Request) -> DeductMachine.Event {
+    let error = request.plainError(failure)
+    let afterLoss = failure.lostSendings > 0
+    if error.code == .replyLost || error.code == .protocolViolation { return .lost(error) }
+    if error.code == .cancelled || error.code == .closed || deadline <= .now {
+      return .stopped(error, afterLoss: afterLoss)
+    }
+    return .failed(error, afterLoss: afterLoss)
+  }
+
+  /// Waits before another attempt, longer from time to time. Not nil if there can be none.
+  private nonisolated(nonsending) func pause(_ attempt: Int, _ request: Request) async -> DeductMachine.Event? {
+    let now = MonotonicTime.now
+    let left = deadline.nanoseconds - now.nanoseconds
+    let longest = Self.firstPauseNs << Int64(min(attempt - 1, Self.pauseDoublingsMax))
+    let pause = Int64.random(in: (longest / 2)...longest)
+    guard left > pause else {
+      return .stopped(request.error(.unavailable, "not answered before the deadline"), afterLoss: false)
+    }
+    do {
+      try await Task.sleep(nanoseconds: UInt64(pause))
+      return nil
+    } catch {
+      return .stopped(request.error(.cancelled, "the task was cancelled"), afterLoss: false)
+    }
+  }
+
+  private static let firstPauseNs: Int64 = 4_000_000
+  /// Up to a quarter of a second.
+  private static let pauseDoublingsMax = 6
+}

@@ -1,0 +1,145 @@
+import CStockABI
+
+/// Append-only memory in chunks of 64 KB, addressed by a number that never changes though the memory may move.
+///
+/// A record lies in one chunk. Growing allocates one chunk and touches nothing old, so no append takes long; only the
+/// first chunk starts small, so that a small bucket stays small, and `makeRoom` copies it as it doubles. No append moves
+/// memory: what is appended may refer to what is there.
+struct ChunkList: ~Copyable {
+  /// A place in the list in units of `unit` bytes; never 0 for a record, because a chunk starts with its header.
+  typealias Address = UInt64
+
+  static let chunkBytes = 65536
+  static let unit = 4
+  static let unitsPerChunk: UInt64 = 16384
+  /// Addresses are below this: what a slot of `SlotTable` can hold.
+  static let addressEnd: UInt64 = 1 << 34
+  private static let headerBytes = 16
+  private static let firstCapacity = 512
+  /// No record is larger.
+  private static let recordBytesMax = 320
+
+  private var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>?
+  private var room = 0
+  private(set) var count = 0
+  private var used = 0
+  private var capacity = 0
+  /// Bytes allocated.
+  private(set) var bytes = 0
+
+  deinit {
+    guard let chunks else { return }
+    var index = 0
+    while index < count {
+      stock_release((chunks + index).pointee)
+      index &+= 1
+    }
+    stock_release(chunks)
+  }
+
+  /// Where the first record lies, or will lie.
+  static var start: Address { UInt64(headerBytes / unit) }
+
+  /// Whether another record of any size can have an address.
+  var hasRoom: Bool { UInt64(truncatingIfNeeded: count &+ 1) &* Self.unitsPerChunk < Self.addressEnd }
+
+  /// Memory for a record of `size` bytes. `label` names the first record of a chunk.
+  mutating func append(size: Int, label: Int64) -> (address: Address, memory: UnsafeMutableRawPointer) {
+    let rounded = (size &+ 3) & ~3
+    let chunk = tail(withRoomFor: rounded, label: label)
+    let offset = used
+    used &+= rounded
+    let address = UInt64(truncatingIfNeeded: count &- 1) &* Self.unitsPerChunk
+    return (address | UInt64(truncatingIfNeeded: offset &>> 2), chunk + offset)
+  }
+
+  /// Doubles a small first chunk that may not take another record; what was read from it before is gone.
+  mutating func makeRoom() {
+    guard count == 1, capacity < Self.chunkBytes, capacity &- used < Self.recordBytesMax, let chunks else { return }
+    let larger = allocate(capacity &* 2)
+    stock_copy(larger, chunks.pointee, used)
+    stock_release(chunks.pointee)
+    bytes &-= capacity
+    capacity &*= 2
+    chunks.pointee = larger
+  }
+
+  /// The memory of the record at an address that `append` gave.
+  @inline(__always)
+  func memory(at address: Address) -> UnsafeMutableRawPointer {
+    let chunk = Int(truncatingIfNeeded: address &>> 14)
+    let offset = Int(truncatingIfNeeded: address & (Self.unitsPerChunk &- 1)) &* Self.unit
+    // A list that gave an address has chunks.
+    return chunks.unsafelyUnwrapped[chunk] + offset
+  }
+
+  /// The label of the chunk of an address.
+  func label(at address: Address) -> Int64 {
+    memory(at: address & ~(Self.unitsPerChunk &- 1)).load(as: Int64.self)
+  }
+
+  /// The address as it is, or the next chunk's start where its chunk has no record there.
+  func settled(_ address: Address) -> Address {
+    let chunk = Int(truncatingIfNeeded: address &>> 14)
+    let offset = Int(truncatingIfNeeded: address & (Self.unitsPerChunk &- 1)) &* Self.unit
+    // Behind a chunk that is full to its last byte.
+    if offset == 0 { return address | Self.start }
+    guard chunk &+ 1 < count, offset >= usedBytes(ofChunk: chunk) else { return address }
+    return UInt64(truncatingIfNeeded: chunk &+ 1) &* Self.unitsPerChunk | Self.start
+  }
+
+  /// The start of the last chunk whose label is at most `label`.
+  func chunkStart(label: Int64) -> Address {
+    var low = 0
+    var high = count
+    while high &- low > 1 {
+      let middle = (low &+ high) &>> 1
+      if self.label(at: UInt64(truncatingIfNeeded: middle) &* Self.unitsPerChunk) <= label {
+        low = middle
+      } else {
+        high = middle
+      }
+    }
+    return UInt64(truncatingIfNeeded: low) &* Self.unitsPerChunk | Self.start
+  }
+
+  private func usedBytes(ofChunk chunk: Int) -> Int {
+    Int(truncatingIfNeeded: chunks.unsafelyUnwrapped[chunk].load(fromByteOffset: 8, as: Int64.self))
+  }
+
+  private mutating func tail(withRoomFor size: Int, label: Int64) -> UnsafeMutableRawPointer {
+    if let chunks, count > 0 {
+      let last = chunks + (count &- 1)
+      if used &+ size <= capacity { return last.pointee }
+      last.pointee.storeBytes(of: Int64(truncatingIfNeeded: used), toByteOffset: 8, as: Int64.self)
+    }
+    capacity = count == 0 ? Self.firstCapacity : Self.chunkBytes
+    let chunk = allocate(capacity)
+    chunk.storeBytes(of: label, as: Int64.self)
+    used = Self.headerBytes
+    list(chunk)
+    return chunk
+  }
+
+  private mutating func allocate(_ size: Int) -> UnsafeMutableRawPointer {
+    bytes &+= size
+    return stock_allocate(size)
+  }
+
+  private mutating func list(_ chunk: UnsafeMutableRawPointer) {
+    if count == room {
+      let larger = room == 0 ? 4 : room &* 2
+      let stride = MemoryLayout<UnsafeMutableRawPointer>.stride
+      let memory = stock_allocate(larger &* stride).assumingMemoryBound(to: UnsafeMutableRawPointer.self)
+      if let chunks {
+        stock_copy(memory, chunks, count &* stride)
+        stock_release(chunks)
+      }
+      bytes &+= (larger &- room) &* stride
+      chunks = memory
+      room = larger
+    }
+    if let chunks { (chunks + count).initialize(to: chunk) }
+    count &+= 1
+  }
+}

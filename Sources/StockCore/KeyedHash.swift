@@ -1,0 +1,95 @@
+import CStockABI
+
+/// The name spaces of a bucket's keyed hash: equal bytes of different name spaces are different names.
+enum NameSpace: UInt64 {
+  case purchase = 0
+  case restock = 1
+  case user = 2
+}
+
+/// SipHash-1-3 under a key that only the server knows, so that nobody can choose tokens that collide.
+struct KeyedHash {
+  let low: UInt64
+  let high: UInt64
+
+  init(low: UInt64, high: UInt64) {
+    self.low = low
+    self.high = high
+  }
+
+  init(key: UnsafeRawPointer) {
+    self.init(low: key.word(at: 0), high: key.word(at: 8))
+  }
+
+  func store(to key: UnsafeMutableRawPointer) {
+    key.store(number: low, width: 8)
+    (key + 8).store(number: high, width: 8)
+  }
+
+  func hash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 {
+    let key = high ^ space.rawValue
+    var state = SipState(low, key)
+    guard let start = bytes.start else { return state.finish(0) }
+    let count = bytes.count
+    var offset = 0
+    while count &- offset >= 8 {
+      state.absorb(start.word(at: offset))
+      offset &+= 8
+    }
+    let tail = (start + offset).number(width: count &- offset)
+    return state.finish(tail | UInt64(truncatingIfNeeded: count) &<< 56)
+  }
+}
+
+private struct SipState {
+  var a: UInt64
+  var b: UInt64
+  var c: UInt64
+  var d: UInt64
+
+  @inline(__always)
+  init(_ low: UInt64, _ high: UInt64) {
+    a = low ^ 0x736f_6d65_7073_6575
+    b = high ^ 0x646f_7261_6e64_6f6d
+    c = low ^ 0x6c79_6765_6e65_7261
+    d = high ^ 0x7465_6462_7974_6573
+  }
+
+  @inline(__always)
+  mutating func absorb(_ word: UInt64) {
+    d ^= word
+    round()
+    a ^= word
+  }
+
+  @inline(__always)
+  mutating func finish(_ last: UInt64) -> UInt64 {
+    absorb(last)
+    c ^= 0xff
+    round()
+    round()
+    round()
+    return a ^ b ^ c ^ d
+  }
+
+  @inline(__always)
+  private mutating func round() {
+    a = a &+ b
+    c = c &+ d
+    b = b.rotated(13) ^ a
+    d = d.rotated(16) ^ c
+    a = a.rotated(32)
+    c = c &+ b
+    a = a &+ d
+    b = b.rotated(17) ^ c
+    d = d.rotated(21) ^ a
+    c = c.rotated(32)
+  }
+}
+
+extension UInt64 {
+  @inline(__always)
+  fileprivate func rotated(_ count: UInt64) -> UInt64 {
+    (self &<< count) | (self &>> (64 &- count))
+  }
+}

@@ -1,0 +1,36 @@
+import ArgumentParser
+import Doorbuster
+import Stock
+
+struct CancelCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cancel",
+    abstract: "Cancel a purchase; its units go back on sale.",
+    discussion: "The order follows by the bucket's log. Status 2: no purchase has this token."
+  )
+
+  private struct Answer: Encodable { var outcome: String }
+
+  @OptionGroup var servers: ServerOptions
+  @OptionGroup var output: OutputOptions
+  @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
+  @Argument(help: "The purchase's token.", transform: Parse.token) var token: Token
+
+  func run() async throws {
+    let outcome = try await Deployment.with(servers.choice) { deployment in
+      try await deployment.doorbuster.cancel(sku, token: token)
+    }
+    let (word, text) =
+      switch outcome {
+      case .cancelled: ("cancelled", "cancelled; its units are on sale again")
+      case .alreadyCancelled: ("alreadyCancelled", "cancelled before")
+      case .unknownToken: ("unknownToken", "no purchase of \(sku) has the token \(token)")
+      }
+    if output.json {
+      try Output.json(Answer(outcome: word))
+    } else {
+      Output.line(text)
+    }
+    if outcome == .unknownToken { throw ExitCode(2) }
+  }
+}

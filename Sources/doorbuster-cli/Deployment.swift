@@ -1,0 +1,94 @@
+import Doorbuster
+import Foundation
+import Logging
+import Messaging
+import Orders
+import RedisDriver
+import RedisStreams
+import SQLiteStore
+import Stock
+import StockClient
+
+/// The one place where implementations are chosen: connections to the servers that the user named.
+struct Deployment: Sendable {
+  static let defaultRedisURL = "redis://127.0.0.1:6379"
+  static let defaultDatabasePath = "doorbuster.sqlite"
+
+  let stock: StockClient
+  let broker: RedisStreamsBroker
+  let orders: SQLiteStore
+  let doorbuster: Doorbuster
+  let configuration: DoorbusterConfiguration
+
+  /// - Throws: ``CommandFailure``, or the error of the server or file that can't be used; each names it.
+  static func open(_ choice: ServerChoice, logger: Logger = quietLogger()) async throws -> Deployment {
+    let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
+    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") } ?? stockURL
+    var configuration = DoorbusterConfiguration()
+    let options = RedisStreamsOptions(checkAfter: configuration.firstCheck)
+    configuration.consumers = 1
+    let orders = try await SQLiteStore.open(
+      path: choice.databasePath ?? defaultDatabasePath,
+      strategy: .groupCommit
+    )
+    do {
+      let stock = try await StockClient.connect(stockURL)
+      let broker = try RedisStreamsBroker(brokerURL, options: options, logger: logger)
+      let doorbuster = try Doorbuster(
+        stock: stock,
+        broker: broker,
+        orders: orders,
+        configuration: configuration,
+        logger: logger
+      )
+      return Deployment(
+        stock: stock,
+        broker: broker,
+        orders: orders,
+        doorbuster: doorbuster,
+        configuration: configuration
+      )
+    } catch {
+      await orders.close()
+      throw error
+    }
+  }
+
+  func close() async {
+    await broker.close()
+    await stock.close()
+    await orders.close()
+  }
+
+  /// Opens, runs and closes, whatever happens.
+  static func with<Result>(
+    _ choice: ServerChoice,
+    logger: Logger = quietLogger(),
+    _ body: (Deployment) async throws -> Result
+  ) async throws -> Result {
+    let deployment = try await open(choice, logger: logger)
+    do {
+      let result = try await body(deployment)
+      await deployment.close()
+      return result
+    } catch {
+      await deployment.close()
+      throw error
+    }
+  }
+
+  /// Commands that run once report by their error; services also say what they met on the way.
+  static func quietLogger(_ level: Logger.Level = .error) -> Logger {
+    var logger = Logger(label: "doorbuster") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = level
+    return logger
+  }
+
+  private static func redisURL(_ text: String, setting: String) throws -> RedisURL {
+    do {
+      return try RedisURL(text)
+    } catch {
+      throw CommandFailure("\(setting): \(error)")
+    }
+  }
+}

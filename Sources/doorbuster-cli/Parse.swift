@@ -1,0 +1,44 @@
+import ArgumentParser
+import Orders
+import Stock
+
+/// Arguments, checked by the module's own rules before any server is asked.
+enum Parse {
+  @Sendable static func sku(_ text: String) throws -> SKU { try refusing { () throws(InvalidInput) in try SKU(text) } }
+  @Sendable static func token(_ text: String) throws -> Token {
+    try refusing { () throws(InvalidInput) in try Token(text) }
+  }
+  @Sendable static func user(_ text: String) throws -> UserID {
+    try refusing { () throws(InvalidInput) in try UserID(text) }
+  }
+
+  static func number(_ argument: String, _ bounds: ClosedRange<Int64>) -> @Sendable (String) throws -> Int64 {
+    { text in
+      try refusing { () throws(InvalidInput) in
+        try DecimalNumber.parse(text.utf8, argument: argument, in: bounds)
+      }
+    }
+  }
+
+  @Sendable static func path(_ text: String) throws -> SalePath {
+    guard let path = SalePath(rawValue: text), path == .redisMQ else {
+      throw ValidationError("--path is '\(text)'; it must be redis-mq")
+    }
+    return path
+  }
+
+  @Sendable static func kind(_ text: String) throws -> MessageKind {
+    guard let kind = MessageKind(rawValue: text) else {
+      throw ValidationError("the kind is '\(text)'; it must be parked or dead")
+    }
+    return kind
+  }
+
+  private static func refusing<Value>(_ parse: () throws(InvalidInput) -> Value) throws -> Value {
+    do {
+      return try parse()
+    } catch {
+      throw ValidationError(error.description)
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import ArgumentParser
+import Foundation
+
+/// Where the parts run: a flag, else the environment, else the embedded default.
+struct ServerOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The Redis server with the module: redis://[user:password@]host:port[/db] or unix:///path.",
+      discussion: "Else $DOORBUSTER_REDIS, else redis://127.0.0.1:6379.",
+      valueName: "url"
+    )
+  )
+  var redis: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The message broker: redis-streams://[user:password@]host:port[/db] or redis-streams+unix:///path.",
+      discussion: "Else $DOORBUSTER_BROKER, else streams on the Redis server of the stock.",
+      valueName: "url"
+    )
+  )
+  var broker: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The database: sqlite:PATH.",
+      discussion: "Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
+      valueName: "url"
+    )
+  )
+  var database: String?
+
+  /// What the user chose, nil where nothing was.
+  var choice: ServerChoice {
+    get throws {
+      let environment = ProcessInfo.processInfo.environment
+      func setting(_ flag: String?, _ variable: String) -> String? {
+        flag ?? environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+      }
+      return try ServerChoice(
+        redis: setting(redis, "DOORBUSTER_REDIS"),
+        broker: setting(broker, "DOORBUSTER_BROKER"),
+        database: setting(database, "DOORBUSTER_DATABASE")
+      )
+    }
+  }
+}
+
+/// The servers that a user named, as URLs that this program can use.
+struct ServerChoice: Equatable {
+  var redisURL: String?
+  /// The URL of the broker's Redis server; nil for the server of the stock.
+  var brokerURL: String?
+  var databasePath: String?
+
+  /// - Throws: ``CommandFailure`` for a kind of server that this program does not know. URLs are not repeated in its
+  ///   text beyond their scheme: they may hold a password.
+  init(redis: String? = nil, broker: String? = nil, database: String? = nil) throws {
+    if let redis {
+      let scheme = try Self.scheme(of: redis, setting: "--redis", known: ["redis", "unix"])
+      guard !redis.contains(",") else {
+        throw CommandFailure("--redis names several servers; this version sells on one")
+      }
+      redisURL = scheme.text
+    }
+    if let broker {
+      let scheme = try Self.scheme(of: broker, setting: "--broker", known: ["redis-streams", "redis-streams+unix"])
+      let rest = scheme.text.dropFirst(scheme.name.count)
+      brokerURL = (scheme.name == "redis-streams" ? "redis" : "unix") + rest
+    }
+    if let database {
+      let scheme = try Self.scheme(of: database, setting: "--database", known: ["sqlite"])
+      let path = String(scheme.text.dropFirst("sqlite:".count))
+      guard !path.isEmpty else { throw CommandFailure("--database names no file; it must be sqlite:PATH") }
+      databasePath = path
+    }
+  }
+
+  private static func scheme(
+    of url: String,
+    setting: String,
+    known: [String]
+  ) throws -> (name: String, text: String) {
+    guard let colon = url.firstIndex(of: ":"), known.contains(String(url[..<colon])) else {
+      let kind = url.firstIndex(of: ":").map { "is of the kind '\(url[..<$0].prefix(40)):'" } ?? "has no scheme"
+      throw CommandFailure("\(setting) \(kind); it must begin with " + known.map { "\($0):" }.joined(separator: " or "))
+    }
+    return (String(url[..<colon]), url)
+  }
+}

@@ -1,0 +1,35 @@
+import Foundation
+import Synchronization
+import UnixSignals
+
+/// SIGINT and SIGTERM as a wish to stop, once; a second one ends the process on the spot.
+final class StopSignal: Sendable {
+  private let received = Mutex<UnixSignal?>(nil)
+
+  /// The first signal that came, nil before.
+  var first: UnixSignal? { received.withLock { $0 } }
+
+  var isStopping: Bool { first != nil }
+
+  /// 128 and the signal's number, as shells count it.
+  var exitStatus: Int32? {
+    switch first {
+    case .sigint: 130
+    case .sigterm: 143
+    default: nil
+    }
+  }
+
+  /// Waits for signals until the task is cancelled. `onFirst` runs at the first.
+  func watch(onFirst: @Sendable () -> Void = {}) async {
+    for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+      let isFirst = received.withLock { received in
+        guard received == nil else { return false }
+        received = signal
+        return true
+      }
+      guard isFirst else { exit(signal == .sigint ? 130 : 143) }
+      onFirst()
+    }
+  }
+}

@@ -1,0 +1,135 @@
+import Stock
+import Testing
+
+@testable import StockClient
+
+/// Plays every short history of a bucket, a network that loses requests, replies and delays sendings, and the machine.
+@Suite struct DeductMachineExhaustiveTests {
+  /// One token and one unit's worth of stock, with the module's order of precedence.
+  private struct Bucket {
+    var stock: Int
+    var state: State = .unknown
+    enum State { case unknown, live, cancelled }
+
+    mutating func deduct() -> StockReply {
+      switch state {
+      case .live: return StockReply(.duplicate, remaining: Int64(stock), sequence: 1)
+      case .cancelled: return StockReply(.cancelled, remaining: Int64(stock), sequence: 0)
+      case .unknown:
+        guard stock > 0 else { return StockReply(.soldOut, remaining: 0, sequence: 0) }
+        stock -= 1
+        state = .live
+        return StockReply(.ok, remaining: Int64(stock), sequence: 1)
+      }
+    }
+
+    mutating func fence() -> StockReply {
+      switch state {
+      case .live: return StockReply(.live, remaining: Int64(stock), sequence: 1)
+      case .cancelled: return StockReply(.duplicate, remaining: Int64(stock), sequence: 0)
+      case .unknown:
+        state = .cancelled
+        return StockReply(.ok, remaining: Int64(stock), sequence: 2)
+      }
+    }
+  }
+
+  /// What the world does with one sending.
+  private enum Fate: CaseIterable {
+    case delivered, requestLost, replyLost
+    /// The sending hangs in a dead connection's buffer, and is carried out later.
+    case delayed
+    case deadline
+  }
+
+  private struct World {
+    var bucket: Bucket
+    var machine = DeductMachine()
+    var action: DeductMachine.Action
+    var delayed = 0
+    var history: [String] = []
+  }
+
+  /// What happens before the next sending.
+  private enum Elsewhere: CaseIterable { case nothing, returnsAUnit, takesAUnit, fencesTheToken, delayedArrives }
+
+  @Test("No history makes a final answer false, and none ends without an answer")
+  func everyHistory() {
+    var histories = 0
+    var unknowns = 0
+    var falsehoods: [String] = []
+    for stock in [0, 1] {
+      let machine = DeductMachine()
+      let world = World(bucket: Bucket(stock: stock), machine: machine, action: machine.start)
+      explore(world, sendingsLeft: 4) { outcome, world in
+        histories += 1
+        if case .finish(.unknown) = outcome { unknowns += 1 }
+        if !isTrue(outcome, world) { falsehoods.append("\(outcome) is false in the end: \(world.history)") }
+      }
+    }
+    #expect(falsehoods.isEmpty, "\(falsehoods.count) of \(histories), such as \(falsehoods.first ?? "")")
+    #expect(histories > 10_000)
+    #expect(unknowns > 0 && unknowns < histories)
+  }
+
+  private func explore(_ world: World, sendingsLeft: Int, _ report: (DeductMachine.Action, World) -> Void) {
+    switch world.action {
+    case .finish, .fail:
+      report(world.action, world)
+    case .deduct, .fence:
+      for fate in Fate.allCases {
+        for deed in Elsewhere.allCases where deed != .delayedArrives || world.delayed > 0 {
+          // The last sending always meets its deadline, as every real call does in the end.
+          let next = step(world, sendingsLeft == 0 ? .deadline : fate, deed)
+          explore(next, sendingsLeft: sendingsLeft - 1, report)
+          if sendingsLeft == 0 { return }
+        }
+      }
+    }
+  }
+
+  private func step(_ before: World, _ fate: Fate, _ deed: Elsewhere) -> World {
+    var world = before
+    switch deed {
+    case .nothing: break
+    case .returnsAUnit: world.bucket.stock += 1
+    case .takesAUnit: world.bucket.stock = max(0, world.bucket.stock - 1)
+    case .fencesTheToken: _ = world.bucket.fence()
+    case .delayedArrives:
+      for _ in 0..<world.delayed { _ = world.bucket.deduct() }
+      world.delayed = 0
+    }
+    world.history.append("elsewhere: \(deed); \(world.action): \(fate)")
+    let isFence = if case .fence = world.action { true } else { false }
+    let lost = DeductMachine.Event.lost(StockError(.replyLost, "lost"))
+    let event: DeductMachine.Event
+    switch fate {
+    case .delivered:
+      event = .answered(isFence ? world.bucket.fence() : world.bucket.deduct(), afterLoss: false)
+    case .requestLost: event = lost
+    case .replyLost:
+      _ = isFence ? world.bucket.fence() : world.bucket.deduct()
+      event = lost
+    case .delayed:
+      if !isFence { world.delayed += 1 }
+      event = lost
+    case .deadline:
+      event = .stopped(StockError(.unavailable, "late"), afterLoss: false)
+    }
+    world.action = world.machine.handle(event)
+    return world
+  }
+
+  /// After the call has ended, whatever hangs in the network arrives, with ample stock: the answer must still be true.
+  private func isTrue(_ outcome: DeductMachine.Action, _ world: World) -> Bool {
+    var bucket = world.bucket
+    bucket.stock += 1
+    for _ in 0..<world.delayed { _ = bucket.deduct() }
+    return switch outcome {
+    case .finish(.accepted): bucket.state == .live
+    case .finish(.refused), .finish(.cancelled), .fail: bucket.state != .live
+    case .finish(.unknown): true
+    case .deduct, .fence: false
+    }
+  }
+}

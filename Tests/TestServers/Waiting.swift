@@ -1,0 +1,28 @@
+import Glibc
+
+/// Waits until `condition` gives a value, looking every millisecond.
+///
+/// - Throws: ``TestServerError/timeout(_:)`` naming `what` when `timeout` has passed; what `condition` throws, at once.
+@discardableResult
+public func waitUntil<Value>(
+  _ what: String,
+  timeout: Duration = .seconds(20),
+  _ condition: () throws -> Value?
+) throws -> Value {
+  let clock = ContinuousClock()
+  let deadline = clock.now + timeout
+  while true {
+    if let value = try condition() { return value }
+    guard clock.now < deadline else { throw TestServerError.timeout(what) }
+    usleep(1_000)
+  }
+}
+
+/// Waits until `condition` holds, looking every millisecond. Throws as the other form does.
+public func waitUntil(
+  _ what: String,
+  timeout: Duration = .seconds(20),
+  _ condition: () throws -> Bool
+) throws {
+  try waitUntil(what, timeout: timeout) { try condition() ? true : nil }
+}
