@@ -86,6 +86,11 @@ public final class Doorbuster: Service {
       bucket: purchase.user.homeBucket(among: buckets),
       createdAtMs: clock.wallMs
     )
+    do throws(StockError) {
+      try await stock.verify(body.bucketID, buckets: buckets)
+    } catch {
+      return .failed(DoorbusterError(error))
+    }
     let message = body.message(topic: configuration.topic)
     var machine = PurchaseMachine()
     var action = machine.start()
