@@ -96,6 +96,13 @@ public final class Doorbuster: Service {
     var action = machine.start()
     while true {
       switch action {
+      case .verify:
+        do {
+          try await stock.verify(body.bucketID, buckets: buckets)
+          action = machine.verified()
+        } catch {
+          action = machine.verifyFailed(error)
+        }
       case .sendHalf:
         do {
           action = machine.halfSent(try await broker.sendHalf(message))

@@ -7,7 +7,8 @@ import Stock
 /// A purchase that is overdue (older than the check's bound) is recorded like a message **before** the position may
 /// pass it, and so is settled where the database rejects it. The position moves only after that, so a crash at any step
 /// finds the same purchase before the position again, hears `alreadyRecorded(rejected)`, and settles it again.
-/// Younger purchases without an order make the position wait for their messages.
+/// Younger purchases without an order make the position wait for their messages. An order that the database can't
+/// write for its own sake is reported and passed, as it must not hold up its neighbours.
 struct FollowMachine {
   enum Action: Hashable {
     case loadPosition
@@ -94,7 +95,7 @@ struct FollowMachine {
   }
 
   mutating func recorded(_ outcomes: [RecordOutcome]) -> Action {
-    guard case .recording(let reading, let overdue, let from) = state else { return start() }
+    guard case .recording(var reading, let overdue, let from) = state else { return start() }
     let next = min(from + settings.recordMax, overdue.count)
     guard outcomes.count == next - from else {
       return wait(ms: backOff.failed(), then: .record(reading, overdue: overdue, from: from))
@@ -103,6 +104,9 @@ struct FollowMachine {
     let settlements = zip(overdue[from..<next], outcomes)
       .map { SettlementMachine(order: $0, outcome: $1) }
       .filter { $0.start() != .done(.acknowledge) }
+    for settlement in settlements where settlement.isUnwritable {
+      if let sequence = settlement.order.sequence { reading.passOver(sequence) }
+    }
     guard !settlements.isEmpty else { return record(reading, overdue: overdue, from: next) }
     state = .settling(reading, overdue: overdue, from: from, settlements)
     return .settle(settlements)
@@ -218,7 +222,7 @@ struct FollowMachine {
     return dispositions.allSatisfy { disposition in
       switch disposition {
       case .acknowledge, .deadLetter: true
-      case .retry: false
+      case .retry(_, let countsAsAttempt): countsAsAttempt
       }
     }
   }

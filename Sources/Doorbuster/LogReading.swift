@@ -30,6 +30,12 @@ struct LogReading: Hashable, Sendable {
 
   var batch: LogBatch { LogBatch(bucket: bucket, from: from, steps: steps) }
 
+  /// Leaves an event's order alone: the position passes it.
+  mutating func passOver(_ sequence: Int64) {
+    guard let index = steps.firstIndex(where: { $0.sequence == sequence }) else { return }
+    steps[index].entry = nil
+  }
+
   /// Purchases made before that time that stand.
   func live(before timeMs: Int64) -> [Order] { live.filter { $0.createdAtMs <= timeMs } }
 

@@ -13,6 +13,8 @@ import Stock
 /// - A roll-back is a courtesy to the check-back: its failure changes nothing that the buyer hears.
 struct PurchaseMachine {
   enum Action: Hashable {
+    /// Asks whether the bucket believes in as many buckets as we do: else its buyers' tokens may live elsewhere.
+    case verify
     case sendHalf
     case deduct
     case commit(HalfMessage)
@@ -23,6 +25,7 @@ struct PurchaseMachine {
   }
 
   private enum State {
+    case verifying
     case sendingHalf
     case deducting(HalfMessage)
     /// The units are taken; what is missing is the broker's acknowledgement.
@@ -30,9 +33,20 @@ struct PurchaseMachine {
     case answered
   }
 
-  private var state = State.sendingHalf
+  private var state = State.verifying
 
-  mutating func start() -> Action { .sendHalf }
+  mutating func start() -> Action { .verify }
+
+  mutating func verified() -> Action {
+    guard case .verifying = state else { return misplaced() }
+    state = .sendingHalf
+    return .sendHalf
+  }
+
+  mutating func verifyFailed(_ error: StockError) -> Action {
+    guard case .verifying = state else { return misplaced() }
+    return answer(.failed(DoorbusterError(error)))
+  }
 
   mutating func halfSent(_ half: HalfMessage) -> Action {
     guard case .sendingHalf = state else { return misplaced() }
@@ -62,7 +76,7 @@ struct PurchaseMachine {
 
   mutating func deductFailed(_ error: StockError) -> Action {
     guard case .deducting(let half) = state else { return misplaced() }
-    if error.code == .replyLost { return answer(.unknown(error.message)) }
+    if error.code == .replyLost || error.code == .protocolViolation { return answer(.unknown(error.message)) }
     return answer(.failed(DoorbusterError(error)), rollBack: half)
   }
 

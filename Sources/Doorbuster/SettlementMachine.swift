@@ -23,10 +23,12 @@ struct SettlementMachine: Hashable {
   private var bucket: BucketID { BucketID(sku: order.purchase.sku, index: order.bucket) }
   private var token: Token { order.purchase.token }
 
-  /// Whether something remains to be done in a bucket.
-  var isDone: Bool {
-    if case .done = start() { return true }
-    return false
+  /// Whether the database can't write the order for its own sake, so that waiting mends nothing.
+  var isUnwritable: Bool {
+    switch outcome {
+    case .unknownProduct, .refused: true
+    case .recorded, .alreadyRecorded, .rejected, .conflict: false
+    }
   }
 
   func start() -> Action {

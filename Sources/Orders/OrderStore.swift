@@ -18,7 +18,9 @@ public protocol OrderStore: Sendable {
   func reschedule(_ sku: SKU, limit: Int64?, opensMs: Int64?, closesMs: Int64?) async throws(OrderStoreError)
 
   /// Adds units to a product, once per token; a negative quantity takes them down.
-  /// - Throws: `refused` for a quantity that is 0 or beyond 2^53, or with which stock, held and sold would exceed it.
+  /// A quantity of 0 changes no stock and is remembered like any other: so a token is given up for good, and whoever
+  /// still tries to use it hears `mismatch`.
+  /// - Throws: `refused` for a quantity beyond 2^53, or with which stock, held and sold would exceed it.
   func restock(_ sku: SKU, token: Token, quantity: Int64) async throws(OrderStoreError) -> RestockOutcome
 
   /// Takes a restock that could not be carried out in the buckets back: its row and its effect on the stock.

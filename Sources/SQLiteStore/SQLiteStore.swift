@@ -66,8 +66,8 @@ public final class SQLiteStore: OrderStore {
   }
 
   public func restock(_ sku: SKU, token: Token, quantity: Int64) async throws(OrderStoreError) -> RestockOutcome {
-    guard quantity != 0, quantity.magnitude <= UInt64(StockLimits.quantityMax) else {
-      throw OrderStoreError(.refused, "restock of \(sku) is \(quantity); it must be 1 to 2^53, or that negative")
+    guard quantity.magnitude <= UInt64(StockLimits.quantityMax) else {
+      throw OrderStoreError(.refused, "restock of \(sku) is \(quantity); it must be -2^53 to 2^53")
     }
     return try await write("restocking \(sku)") { db in
       try RestockRows.add(sku, token: token, quantity: quantity, db: db)

@@ -129,6 +129,26 @@ struct FollowMachineTests {
     }
   }
 
+  @Test("reports and passes a purchase that the database can't write for its own sake")
+  func passesUnwritable() throws {
+    var machine = reading()
+    let orders = try (1...2).map { Sample.order(try Sample.purchase("t\($0)"), sequence: Int64($0) + 1) }
+    let events = (1...2).map { Sample.event(Int64($0) + 1, .deduct, "t\($0)", user: "ann", change: -2) }
+    #expect(machine.read(events, nowMs: 11_000) == .record(orders))
+    let settlement = SettlementMachine(order: orders[0], outcome: .refused("a trigger"))
+    #expect(machine.recorded([.refused("a trigger"), .recorded]) == .settle([settlement]))
+    #expect(settlement.start() == .done(.retry("a trigger", countsAsAttempt: true)))
+    let batch = LogBatch(
+      bucket: bucket,
+      from: start,
+      steps: [
+        .init(sequence: 2, entry: nil),
+        .init(sequence: 3, entry: .purchased(orders[1], state: .sold, storeIfMissing: false)),
+      ]
+    )
+    #expect(machine.settled([.retry("a trigger", countsAsAttempt: true)]) == .follow(batch))
+  }
+
   @Test("stores a purchase that is cancelled in the same reading as cancelled, waiting for no message")
   func storesCancelled() throws {
     var machine = reading()

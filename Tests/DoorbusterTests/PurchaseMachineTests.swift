@@ -12,7 +12,8 @@ struct PurchaseMachineTests {
   /// A machine whose deduction is the next to be answered.
   private func deducting() -> PurchaseMachine {
     var machine = PurchaseMachine()
-    #expect(machine.start() == .sendHalf)
+    #expect(machine.start() == .verify)
+    #expect(machine.verified() == .sendHalf)
     #expect(machine.halfSent(half) == .deduct)
     return machine
   }
@@ -84,7 +85,8 @@ struct PurchaseMachineTests {
   )
   func failsWithoutHalf(error: MessagingError) {
     var machine = PurchaseMachine()
-    #expect(machine.start() == .sendHalf)
+    #expect(machine.start() == .verify)
+    #expect(machine.verified() == .sendHalf)
     #expect(machine.halfFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: nil))
   }
 
@@ -107,10 +109,22 @@ struct PurchaseMachineTests {
   func leavesUnknown() {
     var machine = deducting()
     #expect(machine.deducted(.unknown("no reply")) == .answer(.unknown("no reply"), rollBack: nil))
-    machine = deducting()
-    #expect(
-      machine.deductFailed(Sample.stockSilent) == .answer(.unknown(Sample.stockSilent.message), rollBack: nil)
-    )
+    for error in [Sample.stockSilent, StockError(.protocolViolation, "an answer that can't be read")] {
+      machine = deducting()
+      #expect(machine.deductFailed(error) == .answer(.unknown(error.message), rollBack: nil))
+    }
+  }
+
+  @Test(
+    "does nothing at all where the bucket believes in another number of buckets, or is out of reach",
+    arguments: [
+      StockError(.bucketsMismatch, "2 buckets"), Sample.stockGone, StockError(.noBucket, "no bucket"),
+    ]
+  )
+  func verifiesFirst(error: StockError) {
+    var machine = PurchaseMachine()
+    #expect(machine.start() == .verify)
+    #expect(machine.verifyFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: nil))
   }
 
   @Test(

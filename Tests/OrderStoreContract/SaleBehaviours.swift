@@ -128,11 +128,21 @@ extension OrderStoreBehaviour {
       #expect(try await store.stock() == 4)
       await store.close()
     },
-    OrderStoreBehaviour("a restock of nothing, or beyond 2^53 in all, is refused") { fixture in
+    OrderStoreBehaviour("a restock of nothing gives its token up, and changes no stock") { fixture in
+      let store = try await fixture.openWithSale()
+      let before = try await store.totals(of: sku)
+      for outcome in [RestockOutcome.recorded, .alreadyRecorded] {
+        #expect(try await store.restock(sku, token: Token("r"), quantity: 0) == outcome)
+      }
+      #expect(try await store.restock(sku, token: Token("r"), quantity: -1) == .mismatch(quantity: 0))
+      #expect(try await store.totals(of: sku) == before)
+      await store.close()
+    },
+    OrderStoreBehaviour("a restock beyond 2^53 in all is refused") { fixture in
       let store = try await fixture.openWithSale(stock: StockLimits.quantityMax - 1)
       _ = try await store.record([makeOrder("a", quantity: StockLimits.quantityMax - 1)])
       let token = try Token("r")
-      for quantity in [0, 2, StockLimits.quantityMax + 1, Int64.max, Int64.min] {
+      for quantity in [2, StockLimits.quantityMax + 1, Int64.max, Int64.min] {
         #expect(await errorOf { try await store.restock(sku, token: token, quantity: quantity) } == .refused)
       }
       #expect(try await store.restock(sku, token: token, quantity: 1) == .recorded)

@@ -40,6 +40,8 @@ private final class AttemptRun {
 
   func perform(_ action: PurchaseMachine.Action) {
     switch action {
+    // The driver asks once a connection; here it has done so.
+    case .verify: perform(machine.verified())
     case .sendHalf:
       world.broker(process) { [message] in
         $0.broker.sendHalf(message, nowMs: $0.nowMs)
