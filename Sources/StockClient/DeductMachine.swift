@@ -4,7 +4,10 @@ import Stock
 ///
 /// The rule: if any sending of the `DEDUCT` had no reply, it may be carried out at any time, even after a later one
 /// was refused. So a refusal is final only while every sending before it was answered. Otherwise `FENCE` decides: it
-/// either finds the purchase live, or marks the token cancelled, so that a sending still on its way is refused.
+/// either finds the token live, or marks it cancelled, so that a sending still on its way is refused.
+///
+/// A live token need not be this purchase's: another buyer may have spent it since the refusal. So the `DEDUCT` is sent
+/// once more, which takes nothing of a token that is known and tells whose it is.
 struct DeductMachine {
   enum Event: Hashable, Sendable {
     /// The command last asked for was answered. `afterLoss`: an earlier sending of the same command had no reply.
@@ -107,14 +110,16 @@ struct DeductMachine {
     }
   }
 
-  private func fenced(_ reply: StockReply, _ verdict: Verdict) -> Action {
+  private mutating func fenced(_ reply: StockReply, _ verdict: Verdict) -> Action {
     switch (reply.status, verdict) {
     case (.ok, .refused(let refusal, let remaining)), (.duplicate, .refused(let refusal, let remaining)):
       return .finish(.refused(refusal, remaining: remaining))
     case (.ok, .failed(let error)), (.duplicate, .failed(let error)):
       return .fail(error)
     case (.live, _):
-      return .finish(.accepted(remaining: reply.remaining, sequence: reply.sequence, isRepeat: false))
+      self.verdict = nil
+      attempts = 0
+      return .deduct(attempt: 0)
     case (.frozen, _):
       return .finish(.unknown("a sending had no reply, and FENCE can't decide while the bucket is frozen"))
     case (.soldOut, _), (.limit, _), (.cancelled, _), (.early, _), (.closed, _), (.unknown, _):

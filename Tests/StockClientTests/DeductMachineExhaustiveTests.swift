@@ -9,10 +9,13 @@ import Testing
   private struct Bucket {
     var stock: Int
     var state: State = .unknown
-    enum State { case unknown, live, cancelled }
+    /// Foreign: another buyer has spent the token.
+    enum State { case unknown, live, foreign, cancelled }
 
-    mutating func deduct() -> StockReply {
+    /// Nil for a token mismatch.
+    mutating func deduct() -> StockReply? {
       switch state {
+      case .foreign: return nil
       case .live: return StockReply(.duplicate, remaining: Int64(stock), sequence: 1)
       case .cancelled: return StockReply(.cancelled, remaining: Int64(stock), sequence: 0)
       case .unknown:
@@ -25,12 +28,18 @@ import Testing
 
     mutating func fence() -> StockReply {
       switch state {
-      case .live: return StockReply(.live, remaining: Int64(stock), sequence: 1)
+      case .live, .foreign: return StockReply(.live, remaining: Int64(stock), sequence: 1)
       case .cancelled: return StockReply(.duplicate, remaining: Int64(stock), sequence: 0)
       case .unknown:
         state = .cancelled
         return StockReply(.ok, remaining: Int64(stock), sequence: 2)
       }
+    }
+
+    mutating func spendElsewhere() {
+      guard state == .unknown, stock > 0 else { return }
+      stock -= 1
+      state = .foreign
     }
   }
 
@@ -51,7 +60,7 @@ import Testing
   }
 
   /// What happens before the next sending.
-  private enum Elsewhere: CaseIterable { case nothing, returnsAUnit, takesAUnit, fencesTheToken, delayedArrives }
+  private enum Elsewhere: CaseIterable { case nothing, returnsAUnit, takesAUnit, fencesTheToken, spendsTheToken, delayedArrives }
 
   @Test("No history makes a final answer false, and none ends without an answer")
   func everyHistory() {
@@ -95,6 +104,7 @@ import Testing
     case .returnsAUnit: world.bucket.stock += 1
     case .takesAUnit: world.bucket.stock = max(0, world.bucket.stock - 1)
     case .fencesTheToken: _ = world.bucket.fence()
+    case .spendsTheToken: world.bucket.spendElsewhere()
     case .delayedArrives:
       for _ in 0..<world.delayed { _ = world.bucket.deduct() }
       world.delayed = 0
@@ -105,7 +115,11 @@ import Testing
     let event: DeductMachine.Event
     switch fate {
     case .delivered:
-      event = .answered(isFence ? world.bucket.fence() : world.bucket.deduct(), afterLoss: false)
+      if let reply = isFence ? world.bucket.fence() : world.bucket.deduct() {
+        event = .answered(reply, afterLoss: false)
+      } else {
+        event = .failed(StockError(.tokenMismatch, "spent by another"), afterLoss: false)
+      }
     case .requestLost: event = lost
     case .replyLost:
       _ = isFence ? world.bucket.fence() : world.bucket.deduct()

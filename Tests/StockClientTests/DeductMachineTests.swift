@@ -71,7 +71,12 @@ import Testing
       let refusing = (reply(status, 3, 0, afterLoss: lost.isEmpty), Action.fence(attempt: 0))
       play(lost + [refusing, (reply(.ok, 3, 8), refused)])
       play(lost + [refusing, (reply(.duplicate, 3, 8), refused)])
-      play(lost + [refusing, (reply(.live, 2, 7), .finish(.accepted(remaining: 2, sequence: 7, isRepeat: false)))])
+      let live = (reply(.live, 2, 7), Action.deduct(attempt: 0))
+      let mine = Action.finish(.accepted(remaining: 2, sequence: 7, isRepeat: false))
+      let mismatch = StockError(.tokenMismatch, "TOKENMISMATCH")
+      play(lost + [refusing, live, (reply(.duplicate, 2, 7), mine)])
+      play(lost + [refusing, live, (.failed(mismatch, afterLoss: false), .fail(mismatch))])
+      play(lost + [refusing, live, (reply(.cancelled, 3, 0), .finish(.cancelled))])
     }
   }
 
@@ -127,7 +132,8 @@ import Testing
     ]
     play(asking + [(reply(.ok, 3, 8), .fail(error))])
     play(asking + [(reply(.duplicate, 3, 8), .fail(error))])
-    play(asking + [(reply(.live, 3, 8), .finish(.accepted(remaining: 3, sequence: 8, isRepeat: false)))])
+    let accepted = Action.finish(.accepted(remaining: 3, sequence: 8, isRepeat: false))
+    play(asking + [(reply(.live, 3, 8), .deduct(attempt: 0)), (reply(.duplicate, 3, 8), accepted)])
     let readOnly = StockError(.readOnly, "READONLY")
     play(asking + [(.failed(readOnly, afterLoss: false), .finish(.unknown("READONLY")))])
   }

@@ -39,11 +39,12 @@ import Testing
     }
   }
 
-  @Test("A reply lost, the resend refused, FENCE finds the purchase live: accepted")
+  @Test("A reply lost, the resend refused, FENCE finds the token live, and it is this purchase's: accepted")
   func lostThenRefusedThenLive() async throws {
-    try await Dialogue.run([.hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3)]) { dialogue in
+    let script: [ScriptedPeer.Reaction] = [.hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3), .status("DUPLICATE", 0, 3)]
+    try await Dialogue.run(script) { dialogue in
       expect(try await dialogue.deduct(), is: .accepted(remaining: 0, sequence: 3, isRepeat: false))
-      #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE"])
+      #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE", "STOCK.DEDUCT"])
     }
   }
 
