@@ -60,7 +60,9 @@ import Testing
   }
 
   /// What happens before the next sending.
-  private enum Elsewhere: CaseIterable { case nothing, returnsAUnit, takesAUnit, fencesTheToken, spendsTheToken, delayedArrives }
+  private enum Elsewhere: CaseIterable {
+    case nothing, returnsAUnit, takesAUnit, fencesTheToken, spendsTheToken, delayedArrives
+  }
 
   @Test("No history makes a final answer false, and none ends without an answer")
   func everyHistory() {
