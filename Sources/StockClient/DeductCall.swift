@@ -15,6 +15,7 @@ struct DeductCall {
       switch action {
       case .deduct(let attempt): action = machine.handle(await deduct(attempt))
       case .fence(let attempt): action = machine.handle(await fence(attempt))
+      case .lookUp(let attempt): action = machine.handle(await lookUp(attempt))
       case .finish(let outcome): return outcome
       case .fail(let error): throw error
       }
@@ -54,6 +55,30 @@ struct DeductCall {
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
       return event(of: error, request)
+    }
+  }
+
+  private nonisolated(nonsending) func lookUp(_ attempt: Int) async -> DeductMachine.Event {
+    let request = Request(command: "STOCK.GET", key: bucket, effect: .reads)
+    if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    do {
+      let reply = try await redis.call("STOCK.GET", as: RecordReply.self, options: options) { writer in
+        writer.key(of: bucket)
+        writer.argument(purchase.token.bytes)
+      }
+      return .found(owner(by: reply.value.record))
+    } catch {
+      return event(of: error, request)
+    }
+  }
+
+  private func owner(by record: RecordReply.Record?) -> DeductMachine.Owner {
+    guard let record else { return .unsaid }
+    switch record.state {
+    case .cancelled: return .nobody
+    case .held, .sold:
+      guard let user = record.user, let quantity = record.quantity else { return .unsaid }
+      return user == purchase.user && quantity == purchase.quantity ? .thisPurchase : .another
     }
   }
 

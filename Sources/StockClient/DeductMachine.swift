@@ -6,10 +6,12 @@ import Stock
 /// was refused. So a refusal is final only while every sending before it was answered. Otherwise `FENCE` decides: it
 /// either finds the token live, or marks it cancelled, so that a sending still on its way is refused.
 ///
-/// A live token need not be this purchase's: another buyer may have spent it since the refusal. So the `DEDUCT` is sent
-/// once more, which takes nothing of a token that is known and tells whose it is.
+/// A live token need not be this purchase's: another buyer may have spent it since the refusal. So `GET` tells whose it
+/// is. (The `DEDUCT` would tell too, but not on a server that is out of memory.)
 struct DeductMachine {
   enum Event: Hashable, Sendable {
+    /// The look-up that was asked for was answered.
+    case found(Owner)
     /// The command last asked for was answered. `afterLoss`: an earlier sending of the same command had no reply.
     case answered(StockReply, afterLoss: Bool)
     /// The command last asked for was not carried out: the server answered an error, or nothing was sent.
@@ -24,9 +26,23 @@ struct DeductMachine {
     /// Send the command; `attempt` is 0 for the first, and tells how long to wait before.
     case deduct(attempt: Int)
     case fence(attempt: Int)
+    /// Ask whose the token is.
+    case lookUp(attempt: Int)
     case finish(DeductOutcome)
     /// Nothing was done, and nothing will be.
     case fail(StockError)
+  }
+
+  /// Whose a token is, by the bucket's record of it.
+  enum Owner: Hashable, Sendable {
+    /// Live, with this purchase's user and quantity.
+    case thisPurchase
+    /// Another user's, or of another quantity.
+    case another
+    /// Cancelled meanwhile.
+    case nobody
+    /// The record does not say.
+    case unsaid
   }
 
   /// What a later sending was told, which `FENCE` makes final or not.
@@ -38,12 +54,16 @@ struct DeductMachine {
   private var hasLoss = false
   private var attempts = 0
   private var verdict: Verdict?
+  /// What `FENCE` said of a token that it found live.
+  private var live: StockReply?
 
   var start: Action { .deduct(attempt: 0) }
 
   mutating func handle(_ event: Event) -> Action {
+    if let live { return lookingUp(event, live) }
     if let verdict { return fencing(event, verdict) }
     switch event {
+    case .found: return .finish(.unknown("a look-up was answered that was not asked for"))
     case .answered(let reply, let afterLoss):
       hasLoss = hasLoss || afterLoss
       return answered(reply)
@@ -101,6 +121,7 @@ struct DeductMachine {
   /// `FENCE` may be sent as often as needed: what it has decided stays decided.
   private mutating func fencing(_ event: Event, _ verdict: Verdict) -> Action {
     switch event {
+    case .found: return .finish(.unknown("a look-up was answered that was not asked for"))
     case .answered(let reply, _): return fenced(reply, verdict)
     case .failed(let error, _) where error.isTransient, .lost(let error) where error.code == .replyLost:
       attempts += 1
@@ -117,13 +138,29 @@ struct DeductMachine {
     case (.ok, .failed(let error)), (.duplicate, .failed(let error)):
       return .fail(error)
     case (.live, _):
-      self.verdict = nil
+      live = reply
       attempts = 0
-      return .deduct(attempt: 0)
+      return .lookUp(attempt: 0)
     case (.frozen, _):
       return .finish(.unknown("a sending had no reply, and FENCE can't decide while the bucket is frozen"))
     case (.soldOut, _), (.limit, _), (.cancelled, _), (.early, _), (.closed, _), (.unknown, _):
       return .finish(.unknown("FENCE was answered \(reply.status.rawValue)"))
+    }
+  }
+
+  private mutating func lookingUp(_ event: Event, _ live: StockReply) -> Action {
+    switch event {
+    case .found(.thisPurchase):
+      return .finish(.accepted(remaining: live.remaining, sequence: live.sequence, isRepeat: false))
+    case .found(.another):
+      return .fail(StockError(.tokenMismatch, "the token was first sent with another user or quantity"))
+    case .found(.nobody): return .finish(.cancelled)
+    case .found(.unsaid): return .finish(.unknown("the token is live, and the bucket does not say whose it is"))
+    case .failed(let error, _) where error.isTransient:
+      attempts += 1
+      return .lookUp(attempt: attempts)
+    case .answered(let reply, _): return .finish(.unknown("GET was answered \(reply.status.rawValue)"))
+    case .failed(let error, _), .lost(let error), .stopped(let error, _): return .finish(.unknown(error.message))
     }
   }
 }

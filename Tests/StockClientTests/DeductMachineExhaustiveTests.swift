@@ -36,6 +36,15 @@ import Testing
       }
     }
 
+    var owner: DeductMachine.Owner {
+      switch state {
+      case .unknown: .unsaid
+      case .live: .thisPurchase
+      case .foreign: .another
+      case .cancelled: .nobody
+      }
+    }
+
     mutating func spendElsewhere() {
       guard state == .unknown, stock > 0 else { return }
       stock -= 1
@@ -87,7 +96,7 @@ import Testing
     switch world.action {
     case .finish, .fail:
       report(world.action, world)
-    case .deduct, .fence:
+    case .deduct, .fence, .lookUp:
       for fate in Fate.allCases {
         for deed in Elsewhere.allCases where deed != .delayedArrives || world.delayed > 0 {
           // The last sending always meets its deadline, as every real call does in the end.
@@ -112,8 +121,17 @@ import Testing
       world.delayed = 0
     }
     world.history.append("elsewhere: \(deed); \(world.action): \(fate)")
+    if case .lookUp = world.action, fate == .delivered {
+      world.action = world.machine.handle(.found(world.bucket.owner))
+      return world
+    }
     let isFence = if case .fence = world.action { true } else { false }
-    let lost = DeductMachine.Event.lost(StockError(.replyLost, "lost"))
+    let isLookUp = if case .lookUp = world.action { true } else { false }
+    // A look-up changes nothing, so its loss is a failure that may be tried again.
+    let lost =
+      isLookUp
+      ? DeductMachine.Event.failed(StockError(.unavailable, "lost"), afterLoss: false)
+      : DeductMachine.Event.lost(StockError(.replyLost, "lost"))
     let event: DeductMachine.Event
     switch fate {
     case .delivered:
@@ -124,10 +142,10 @@ import Testing
       }
     case .requestLost: event = lost
     case .replyLost:
-      _ = isFence ? world.bucket.fence() : world.bucket.deduct()
+      if !isLookUp { _ = isFence ? world.bucket.fence() : world.bucket.deduct() }
       event = lost
     case .delayed:
-      if !isFence { world.delayed += 1 }
+      if !isFence && !isLookUp { world.delayed += 1 }
       event = lost
     case .deadline:
       event = .stopped(StockError(.unavailable, "late"), afterLoss: false)
@@ -145,7 +163,7 @@ import Testing
     case .finish(.accepted): bucket.state == .live
     case .finish(.refused), .finish(.cancelled), .fail: bucket.state != .live
     case .finish(.unknown): true
-    case .deduct, .fence: false
+    case .deduct, .fence, .lookUp: false
     }
   }
 }

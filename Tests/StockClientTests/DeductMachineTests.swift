@@ -71,12 +71,18 @@ import Testing
       let refusing = (reply(status, 3, 0, afterLoss: lost.isEmpty), Action.fence(attempt: 0))
       play(lost + [refusing, (reply(.ok, 3, 8), refused)])
       play(lost + [refusing, (reply(.duplicate, 3, 8), refused)])
-      let live = (reply(.live, 2, 7), Action.deduct(attempt: 0))
+      let live = (reply(.live, 2, 7), Action.lookUp(attempt: 0))
       let mine = Action.finish(.accepted(remaining: 2, sequence: 7, isRepeat: false))
-      let mismatch = StockError(.tokenMismatch, "TOKENMISMATCH")
-      play(lost + [refusing, live, (reply(.duplicate, 2, 7), mine)])
-      play(lost + [refusing, live, (.failed(mismatch, afterLoss: false), .fail(mismatch))])
-      play(lost + [refusing, live, (reply(.cancelled, 3, 0), .finish(.cancelled))])
+      let mismatch = StockError(.tokenMismatch, "the token was first sent with another user or quantity")
+      play(lost + [refusing, live, (.found(.thisPurchase), mine)])
+      play(
+        lost + [
+          refusing, live, (.failed(loading, afterLoss: false), .lookUp(attempt: 1)), (.found(.thisPurchase), mine),
+        ]
+      )
+      play(lost + [refusing, live, (.found(.another), .fail(mismatch))])
+      play(lost + [refusing, live, (.found(.nobody), .finish(.cancelled))])
+      play(lost + [refusing, live, (.stopped(late, afterLoss: false), .finish(.unknown(late.message)))])
     }
   }
 
@@ -133,7 +139,7 @@ import Testing
     play(asking + [(reply(.ok, 3, 8), .fail(error))])
     play(asking + [(reply(.duplicate, 3, 8), .fail(error))])
     let accepted = Action.finish(.accepted(remaining: 3, sequence: 8, isRepeat: false))
-    play(asking + [(reply(.live, 3, 8), .deduct(attempt: 0)), (reply(.duplicate, 3, 8), accepted)])
+    play(asking + [(reply(.live, 3, 8), .lookUp(attempt: 0)), (.found(.thisPurchase), accepted)])
     let readOnly = StockError(.readOnly, "READONLY")
     play(asking + [(.failed(readOnly, afterLoss: false), .finish(.unknown("READONLY")))])
   }

@@ -97,6 +97,14 @@ extension ScriptedPeer.Reaction {
 
   static let ok = Self.reply("+OK\r\n")
 
+  /// `STOCK.GET` of a purchase of 2 units by that user.
+  static func record(user: String, state: String = "sold") -> Self {
+    let fields: [(String, String)] = [
+      ("user", "$\(user.utf8.count)\r\n\(user)"), ("quantity", ":2"), ("state", "$\(state.utf8.count)\r\n\(state)"),
+    ]
+    return .reply(map(fields))
+  }
+
   /// `STOCK.INFO` of a bucket in its first state.
   static func info(created: Int = 10, buckets: Int = 1, limit: Int = 0, opens: Int = 0, closes: Int = 0) -> Self {
     let fields: [(String, String)] = [
@@ -106,8 +114,10 @@ extension ScriptedPeer.Reaction {
       ("epoch", ":77"), ("tokens", ":0"), ("transfers", ":0"), ("logFirst", ":1"), ("logLast", ":1"),
       ("bytes", ":500"),
     ]
-    return .reply(
-      "*\(fields.count * 2)\r\n" + fields.map { "$\($0.utf8.count)\r\n\($0)\r\n\($1)\r\n" }.joined()
-    )
+    return .reply(map(fields))
+  }
+
+  private static func map(_ fields: [(String, String)]) -> String {
+    "*\(fields.count * 2)\r\n" + fields.map { "$\($0.utf8.count)\r\n\($0)\r\n\($1)\r\n" }.joined()
   }
 }

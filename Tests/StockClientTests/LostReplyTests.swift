@@ -42,11 +42,19 @@ import Testing
   @Test("A reply lost, the resend refused, FENCE finds the token live, and it is this purchase's: accepted")
   func lostThenRefusedThenLive() async throws {
     let script: [ScriptedPeer.Reaction] = [
-      .hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3), .status("DUPLICATE", 0, 3),
+      .hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3), .record(user: "user-1"),
     ]
     try await Dialogue.run(script) { dialogue in
       expect(try await dialogue.deduct(), is: .accepted(remaining: 0, sequence: 3, isRepeat: false))
-      #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE", "STOCK.DEDUCT"])
+      #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE", "STOCK.GET"])
+    }
+  }
+
+  @Test("A reply lost, the resend refused, FENCE finds the token live, and it is another buyer's: not accepted")
+  func lostThenRefusedThenAnothers() async throws {
+    try await Dialogue.run([.hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3), .record(user: "user-2")]) { dialogue in
+      let error = await dialogue.error { _ throws(StockError) in try await dialogue.deduct() }
+      #expect(error?.code == .tokenMismatch)
     }
   }
 
@@ -87,7 +95,7 @@ import Testing
   @Test("A reply lost, and the resend answered by an error: FENCE decides")
   func lostThenError() async throws {
     let oom = ScriptedPeer.Reaction.error("OOM command not allowed when used memory > 'maxmemory'.")
-    try await Dialogue.run([.hangUp, oom, .status("LIVE", 8, 3), .status("DUPLICATE", 8, 3)]) { dialogue in
+    try await Dialogue.run([.hangUp, oom, .status("LIVE", 8, 3), .record(user: "user-1")]) { dialogue in
       expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
     }
     try await Dialogue.run([.hangUp, oom, .status("OK", 8, 3)]) { dialogue in
