@@ -73,7 +73,7 @@ public final class Doorbuster: Service {
   }
 
   /// Buys. Sent again with the same token, it hears the first outcome and takes nothing.
-  public func purchase(_ purchase: Purchase) async -> PurchaseOutcome {
+  public nonisolated(nonsending) func purchase(_ purchase: Purchase) async -> PurchaseOutcome {
     let buckets: Int
     do {
       buckets = try await numberOfBuckets(of: purchase.sku)
@@ -137,21 +137,21 @@ public final class Doorbuster: Service {
 
   /// How many buckets the product's sale has.
   /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
-  func numberOfBuckets(of sku: SKU) async throws(DoorbusterError) -> Int {
+  nonisolated(nonsending) func numberOfBuckets(of sku: SKU) async throws(DoorbusterError) -> Int {
     if let buckets = directory.buckets(of: sku) { return buckets }
     return max(try await knownSale(sku).terms.buckets, 1)
   }
 
   /// The sale as the database has it now.
   /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
-  func knownSale(_ sku: SKU) async throws(DoorbusterError) -> Sale {
+  nonisolated(nonsending) func knownSale(_ sku: SKU) async throws(DoorbusterError) -> Sale {
     let sale = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sale(sku) }
     guard let sale else { throw .unknownSale(sku) }
     directory.note(sale)
     return sale
   }
 
-  private func rollBack(_ half: HalfMessage) async {
+  private nonisolated(nonsending) func rollBack(_ half: HalfMessage) async {
     do throws(MessagingError) {
       try await broker.rollBack(half)
     } catch {

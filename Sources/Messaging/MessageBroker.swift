@@ -2,21 +2,24 @@
 ///
 /// A half message is durable when ``sendHalf(_:)`` returns and reaches nobody until it is committed. One that gets no
 /// answer is checked back (``MessageBroker/serveChecks(of:by:)``); none is ever forgotten.
+///
+/// The calls stay on their caller's executor: a purchase makes three of them, and a change of threads costs more than
+/// any of them.
 public protocol TransactionalProducer: Sendable {
   /// - Throws: ``MessagingError`` `unavailable` where nothing was stored, `replyLost` where it may have been: such a
   ///   half message is decided by a check-back.
-  func sendHalf(_ message: Message) async throws(MessagingError) -> HalfMessage
+  nonisolated(nonsending) func sendHalf(_ message: Message) async throws(MessagingError) -> HalfMessage
 
   /// Makes a half message deliverable. When it returns ``CommitAnswer/committed`` the message is durable.
   /// - Throws: ``MessagingError`` `replyLost` where it may have been committed.
-  func commit(_ half: HalfMessage) async throws(MessagingError) -> CommitAnswer
+  nonisolated(nonsending) func commit(_ half: HalfMessage) async throws(MessagingError) -> CommitAnswer
 
   /// Forgets a half message. Nothing happens where it is gone.
-  func rollBack(_ half: HalfMessage) async throws(MessagingError)
+  nonisolated(nonsending) func rollBack(_ half: HalfMessage) async throws(MessagingError)
 
   /// Sends a plain message, deliverable at once.
   /// - Throws: ``MessagingError`` `replyLost` where it may have been sent: sending again may deliver it twice.
-  func send(_ message: Message) async throws(MessagingError)
+  nonisolated(nonsending) func send(_ message: Message) async throws(MessagingError)
 }
 
 /// Decides half messages that got no answer.

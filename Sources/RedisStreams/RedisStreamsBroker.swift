@@ -87,12 +87,12 @@ public final class RedisStreamsBroker: Sendable {
 }
 
 extension RedisStreamsBroker: MessageBroker {
-  public func sendHalf(_ message: Message) async throws(MessagingError) -> HalfMessage {
+  public nonisolated(nonsending) func sendHalf(_ message: Message) async throws(MessagingError) -> HalfMessage {
     let id = try await append(message, to: keys(message.topic).half)
     return HalfMessage(id: id, message: message, sentAtMs: Int64(clamping: StreamID(id)?.milliseconds ?? 0))
   }
 
-  public func commit(_ half: HalfMessage) async throws(MessagingError) -> CommitAnswer {
+  public nonisolated(nonsending) func commit(_ half: HalfMessage) async throws(MessagingError) -> CommitAnswer {
     let keys = try keys(half.message.topic)
     try requireSize(half.message)
     let committed = try await server.run(
@@ -108,7 +108,7 @@ extension RedisStreamsBroker: MessageBroker {
     return committed == 1 ? .committed : .gone
   }
 
-  public func rollBack(_ half: HalfMessage) async throws(MessagingError) {
+  public nonisolated(nonsending) func rollBack(_ half: HalfMessage) async throws(MessagingError) {
     let key = try keys(half.message.topic).half
     // Without harm when it runs twice, so it may be sent again.
     let options = CallOptions(retry: .always, whenUnreachable: .wait, whenCancelled: .awaitReply)
@@ -118,11 +118,13 @@ extension RedisStreamsBroker: MessageBroker {
     }
   }
 
-  public func send(_ message: Message) async throws(MessagingError) {
+  public nonisolated(nonsending) func send(_ message: Message) async throws(MessagingError) {
     _ = try await append(message, to: keys(message.topic).topic)
   }
 
-  private func append(_ message: Message, to key: [UInt8]) async throws(MessagingError) -> String {
+  private nonisolated(nonsending) func append(_ message: Message, to key: [UInt8]) async throws(MessagingError)
+    -> String
+  {
     try requireSize(message)
     return try await server.call("XADD", as: String.self, options: StreamServer.producing) { writer in
       writer.argument(key)
