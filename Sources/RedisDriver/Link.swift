@@ -87,8 +87,8 @@ final class Link: @unchecked Sendable {
     entry.queuedAt = now
     outbox.append(entry)
     unflushed += 1
-    // The server gets to work while more commands are being written.
-    if unflushed >= max(16, outbox.inFlight / 4), machine.state == .ready { flush() }
+    // The server gets to work while more commands are being written; smaller portions cost it more than they gain.
+    if unflushed >= max(16, outbox.inFlight), machine.state == .ready { flush() }
   }
 
   /// Moves the commands of other threads to the outbox.

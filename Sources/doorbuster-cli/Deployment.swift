@@ -23,7 +23,7 @@ struct Deployment: Sendable {
   /// - Throws: ``CommandFailure``, or the error of the server or file that can't be used; each names it.
   static func open(_ choice: ServerChoice, logger: Logger = quietLogger()) async throws -> Deployment {
     let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
-    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") } ?? stockURL
+    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
     var configuration = DoorbusterConfiguration()
     let options = RedisStreamsOptions(checkAfter: configuration.firstCheck)
     configuration.consumers = 1
@@ -33,7 +33,10 @@ struct Deployment: Sendable {
     )
     do {
       let stock = try await StockClient.connect(stockURL)
-      let broker = try RedisStreamsBroker(brokerURL, options: options, logger: logger)
+      // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
+      let broker =
+        try brokerURL.map { try RedisStreamsBroker($0, options: options, logger: logger) }
+        ?? RedisStreamsBroker(stock.redis, options: options, logger: logger)
       let doorbuster = try Doorbuster(
         stock: stock,
         broker: broker,

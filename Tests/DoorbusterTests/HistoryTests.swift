@@ -76,6 +76,25 @@ struct HistoryTests {
     #expect(try history.order("t1") == nil)
   }
 
+  @Test("A deduction whose outcome can't be learnt in time is unknown, and its message is left to the check-back")
+  func unknownDeduction() throws {
+    for seed in 1...8 as ClosedRange<UInt64> {
+      let history = try History(seed: seed)
+      history.world.settings.overdueMs = Int64(1) << 50
+      history.orchestratorCall(1, .silent)
+      history.work()
+      try history.buy("t1")
+      _ = history.world.run(forMs: 1_000) { _ in history.bucket.sold == 1 }
+      history.world.outages[.stock] = history.world.nowMs + 5_000
+      history.settle()
+      guard case .unknown = try history.answer("t1") else {
+        Issue.record("not unknown: \(String(describing: try history.answer("t1")))")
+        return
+      }
+      #expect(try history.order("t1") == "sold")
+    }
+  }
+
   @Test("A commit whose acknowledgement is lost is sent again, and makes one order")
   func commitSilent() throws {
     let history = try History()
