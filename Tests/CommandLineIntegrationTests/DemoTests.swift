@@ -13,7 +13,9 @@ let reportKeys: Set<String> = [
 /// Expects a report to have all its keys, and sums that hold.
 func expectBalance(_ report: JSON, sourceLocation: SourceLocation = #_sourceLocation) throws {
   #expect(reportKeys.subtracting(report.keys).isEmpty, sourceLocation: sourceLocation)
-  func number(_ key: String) throws -> Int { try #require(report[key].number, "\(key)", sourceLocation: sourceLocation) }
+  func number(_ key: String) throws -> Int {
+    try #require(report[key].number, "\(key)", sourceLocation: sourceLocation)
+  }
   let outcomes = try ["accepted", "soldOut", "duplicate", "limited", "failed"].map(number).reduce(0, +)
   #expect(try number("requests") == outcomes, sourceLocation: sourceLocation)
   #expect(try number("unitsOnSale") == number("unitsSold") + number("redisAvailable"), sourceLocation: sourceLocation)
@@ -90,9 +92,12 @@ func expectBalance(_ report: JSON, sourceLocation: SourceLocation = #_sourceLoca
     #expect(outcome.stderr.hasSuffix("\r\u{1B}[K"), "\(outcome.stderr.debugDescription)")
   }
 
-  @Test("A demo that is asked to stop answers what is under way, reports it, and leaves nothing behind", arguments: [
-    (SIGINT, Int32(130)), (SIGTERM, Int32(143)),
-  ])
+  @Test(
+    "A demo that is asked to stop answers what is under way, reports it, and leaves nothing behind",
+    arguments: [
+      (SIGINT, Int32(130)), (SIGTERM, Int32(143)),
+    ]
+  )
   func stops(signal: Int32, status: Int32) throws {
     let run = try Doorbuster.start(
       ["demo", "--json", "--requests", "100000000", "--stock", "100000000"],

@@ -35,7 +35,9 @@ import Testing
     expectRefusal(try shop.run("messages", "list", "--kind", "lost"), status: 64, naming: "lost")
   }
 
-  @Test("A purchase whose producer died before its commit is parked while its bucket is away, and resumed it is an order")
+  @Test(
+    "A purchase whose producer died before its commit is parked while its bucket is away, and resumed it is an order"
+  )
   func parked() throws {
     let shop = try Shop()
     _ = try shop.json("sale", "create", "p", "--stock", "5")
@@ -65,7 +67,7 @@ import Testing
     #expect(status["messages"]["parked"] == 0)
     #expect(status["messages"]["half"] == 0)
     // The one that was never deducted is fenced, so that a deduction still on its way is refused.
-    #expect(try shop.server.call("STOCK.GET", Self.bucket, "t-2")[key: "state"] == "cancelled")
+    #expect(try shop.server.call("STOCK.GET", Self.bucket, "t-2")["state"] == "cancelled")
   }
 
   @Test("A message that can't be read is dead at once, stays listed, and dies again when it is replayed")
@@ -99,13 +101,16 @@ import Testing
     let status = try shop.status("p")
     #expect(status["database"]["orders"]["sold"] == 1)
     #expect(status["buckets"][0]["sold"] == 1)
-    #expect(try shop.server.call("STOCK.GET", Self.bucket, "t-1")[key: "user"] == "ann")
+    #expect(try shop.server.call("STOCK.GET", Self.bucket, "t-1")["user"] == "ann")
   }
 
-  @Test("Worker settings outside their bounds are refused", arguments: [
-    ["--check-after", "99"], ["--check-after", "86400001"], ["--check-after", "-1"], ["--checks-max", "0"],
-    ["--checks-max", "1024"], ["--checks-max", "many"],
-  ])
+  @Test(
+    "Worker settings outside their bounds are refused",
+    arguments: [
+      ["--check-after", "99"], ["--check-after", "86400001"], ["--check-after", "-1"], ["--checks-max", "0"],
+      ["--checks-max", "1024"], ["--checks-max", "many"],
+    ]
+  )
   func badSettings(arguments: [String]) throws {
     let outcome = try Doorbuster.run(["worker"] + arguments)
     expectRefusal(outcome, status: 64, naming: arguments[0])

@@ -12,7 +12,14 @@ import Testing
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> JSON {
     try shop.json(
-      "buy", "p", "--user", user, "--token", token, "--quantity", quantity,
+      "buy",
+      "p",
+      "--user",
+      user,
+      "--token",
+      token,
+      "--quantity",
+      quantity,
       status: status,
       sourceLocation: sourceLocation
     )

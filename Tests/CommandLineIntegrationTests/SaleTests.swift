@@ -85,10 +85,13 @@ import Testing
     #expect(try shop.json("buy", "p", "--user", "ann", "--token", "t-1", status: 2)["outcome"] == "closed")
   }
 
-  @Test("A product that is on sale nowhere is named, by every command that takes one", arguments: [
-    ["sale", "status", "p"], ["sale", "close", "p"], ["cancel", "p", "t-1"],
-    ["buy", "p", "--user", "ann", "--token", "t-1"],
-  ])
+  @Test(
+    "A product that is on sale nowhere is named, by every command that takes one",
+    arguments: [
+      ["sale", "status", "p"], ["sale", "close", "p"], ["cancel", "p", "t-1"],
+      ["buy", "p", "--user", "ann", "--token", "t-1"],
+    ]
+  )
   func unknownSale(arguments: [String]) throws {
     let shop = try Shop()
     expectRefusal(try Doorbuster.run(arguments + shop.flags), naming: "no sale of p is known")

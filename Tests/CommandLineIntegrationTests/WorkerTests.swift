@@ -14,9 +14,12 @@ import Testing
     try #require(try shop.status("p")["database"]["orders"]["sold"].number)
   }
 
-  @Test("A worker that is asked to stop ends with status 0 and counts what it did; it may be started again", arguments: [
-    SIGINT, SIGTERM,
-  ])
+  @Test(
+    "A worker that is asked to stop ends with status 0 and counts what it did; it may be started again",
+    arguments: [
+      SIGINT, SIGTERM,
+    ]
+  )
   func stops(signal: Int32) throws {
     let shop = try Shop()
     _ = try shop.json("sale", "create", "p", "--stock", "5")
