@@ -67,10 +67,8 @@ struct DemoCommand: AsyncParsableCommand {
     _ stop: StopSignal
   ) async throws -> RunReport {
     let progress = ProgressLine()
-    let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress) { purchase, fault in
-      progress.clear()
-      Output.note("demo: token \(purchase.token): \(fault)")
-    }
+    let faults = FaultReport(command: "demo", progress: progress)
+    let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: Int(requests)) { try crowd.next() }
     let books = try await deployment.doorbuster.books(sku)
     progress.clear()

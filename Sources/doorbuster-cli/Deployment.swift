@@ -16,6 +16,8 @@ struct Deployment: Sendable {
 
   let stock: StockClient
   let broker: RedisStreamsBroker
+  /// The broker's own connection; nil where it shares the stock's.
+  private let brokerClient: RedisClient?
   let orders: SQLiteStore
   let doorbuster: Doorbuster
 
@@ -28,11 +30,16 @@ struct Deployment: Sendable {
   ) async throws -> Deployment {
     let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
     let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
-    let stock = try await StockClient.connect(stockURL)
+    let connection = RedisClient.Configuration(logger: logger)
+    let stock = try await StockClient.connect(stockURL, configuration: connection)
     // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
-    let broker =
-      try brokerURL.map { try RedisStreamsBroker($0, options: checks.brokerOptions, logger: logger) }
-      ?? RedisStreamsBroker(stock.redis, options: checks.brokerOptions, logger: logger)
+    let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
+    do {
+      try await brokerClient?.connect()
+    } catch {
+      throw CommandFailure("--broker: \(error)")
+    }
+    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
     let orders = try await SQLiteStore.open(
       path: choice.databasePath ?? defaultDatabasePath,
       strategy: .groupCommit
@@ -44,11 +51,18 @@ struct Deployment: Sendable {
       configuration: checks.configuration,
       logger: logger
     )
-    return Deployment(stock: stock, broker: broker, orders: orders, doorbuster: doorbuster)
+    return Deployment(
+      stock: stock,
+      broker: broker,
+      brokerClient: brokerClient,
+      orders: orders,
+      doorbuster: doorbuster
+    )
   }
 
   func close() async {
     await broker.close()
+    await brokerClient?.close()
     await stock.close()
     await orders.close()
   }

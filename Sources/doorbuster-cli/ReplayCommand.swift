@@ -95,10 +95,8 @@ struct ReplayCommand: AsyncParsableCommand {
       Output.note("replay: \(file), line \(line): \(reason)")
     }
     let before = try await databaseOrders(of: skus, deployment)
-    let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress) { purchase, fault in
-      progress.clear()
-      Output.note("replay: token \(purchase.token): \(fault)")
-    }
+    let faults = FaultReport(command: "replay", progress: progress)
+    let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
     var books: [SaleBooks] = []
     for sku in skus { books.append(try await deployment.doorbuster.books(sku)) }

@@ -43,9 +43,8 @@ struct WorkerCommand: AsyncParsableCommand {
     let logger = Deployment.quietLogger(.notice)
     try await Deployment.with(servers.choice, checks: checks, logger: logger) { deployment in
       let worker = deployment.doorbuster.worker()
-      Output.note("worker: started; SIGINT or SIGTERM stops it")
       let group = ServiceGroup(
-        services: [worker, deployment.doorbuster.checkBack()],
+        services: [StartNote(), worker, deployment.doorbuster.checkBack()],
         gracefulShutdownSignals: [.sigint, .sigterm],
         logger: Deployment.quietLogger()
       )
@@ -66,5 +65,13 @@ struct WorkerCommand: AsyncParsableCommand {
       Output.line("worker: stopped")
       Output.table(rows.map { ($0.0, String($0.1)) })
     }
+  }
+}
+
+/// Says that the worker has started, once signals stop it gracefully: the first of a group's services starts after that.
+private struct StartNote: Service {
+  func run() async throws {
+    Output.note("worker: started; SIGINT or SIGTERM stops it")
+    try await gracefulShutdown()
   }
 }

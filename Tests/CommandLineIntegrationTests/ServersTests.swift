@@ -14,8 +14,8 @@ import Testing
   ]
 
   private func expectRefusals(
-    _ commands: [[String]] = Self.commands,
     _ flags: [String],
+    of commands: [[String]] = Self.commands,
     naming culprit: String,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
@@ -75,7 +75,7 @@ import Testing
       ["sale", "create", "q", "--stock", "5"], ["sale", "close", "p"], ["cancel", "p", "t"],
       ["buy", "p", "--user", "ann", "--token", "t"], ["worker"],
     ]
-    try expectRefusals(writers, flags, naming: "replica")
+    try expectRefusals(flags, of: writers, naming: "replica")
     #expect(try master.digest() == digest)
   }
 
@@ -138,7 +138,8 @@ import Testing
     #expect(try JSON(won.stdout)["messages"] == [])
     let command = ["sale", "status", "p"]
     expectRefusal(try Doorbuster.run(command, environment: wrong), naming: "/nowhere")
-    expectRefusal(try Doorbuster.run(command + ["--redis", shop.redis], environment: wrong), naming: "/nowhere/orders")
+    let flags = ["--redis", shop.redis] + broker
+    expectRefusal(try Doorbuster.run(command + flags, environment: wrong), naming: "/nowhere/orders.sqlite")
     expectRefusal(try Doorbuster.run(["messages", "list"] + shop.flags, environment: wrong), naming: "/nowhere")
     let unknown = ["DOORBUSTER_BROKER": "rocketmq://127.0.0.1:9876"]
     expectRefusal(try Doorbuster.run(command, environment: unknown), naming: "'rocketmq:'")
