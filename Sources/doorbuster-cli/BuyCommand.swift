@@ -7,18 +7,26 @@ struct BuyCommand: AsyncParsableCommand {
     commandName: "buy",
     abstract: "Buy, once per token.",
     discussion: """
-      Sent again with the same token, it hears the first outcome and takes nothing. Status 0: accepted; 2: refused;
-      3: unknown, and the same command tells.
+      Sent again with the same token, it hears the first outcome and takes nothing. A worker brings the purchase into \
+      the database; `sale status` shows when it is there.
+
+      Exit status: 0 accepted, now or before; 2 refused (sold out, limit, early, closed, cancelled); 3 unknown, and the \
+      same command tells; 1 an error.
       """
   )
 
-  @OptionGroup var servers: ServerOptions
-  @OptionGroup var output: OutputOptions
   @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
-  @Option(help: "The buyer: 1 to 128 bytes.", transform: Parse.user) var user: UserID
-  @Option(help: "Names this attempt: 1 to 128 bytes.", transform: Parse.token) var token: Token
-  @Option(help: "Units: 1 to 2^53.", transform: Parse.number("--quantity", 1...StockLimits.quantityMax))
+  @Option(parsing: .unconditional, help: "The buyer: 1 to 128 bytes.", transform: Parse.user) var user: UserID
+  @Option(parsing: .unconditional, help: "Names this attempt: 1 to 128 bytes.", transform: Parse.token)
+  var token: Token
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Units: 1 to 2^53; 1 unless told.", valueName: "n"),
+    transform: Parse.number("--quantity", 1...StockLimits.quantityMax)
+  )
   var quantity: Int64 = 1
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var servers: ServerOptions
 
   func run() async throws {
     let purchase = try Purchase(sku: sku, user: user, token: token, quantity: quantity)

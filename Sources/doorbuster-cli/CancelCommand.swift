@@ -11,10 +11,10 @@ struct CancelCommand: AsyncParsableCommand {
 
   private struct Answer: Encodable { var outcome: String }
 
-  @OptionGroup var servers: ServerOptions
-  @OptionGroup var output: OutputOptions
   @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
   @Argument(help: "The purchase's token.", transform: Parse.token) var token: Token
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var servers: ServerOptions
 
   func run() async throws {
     let outcome = try await Deployment.with(servers.choice) { deployment in

@@ -9,42 +9,49 @@ struct DemoCommand: AsyncParsableCommand {
     commandName: "demo",
     abstract: "Sell a product out to a crowd, end to end, and show that the books balance.",
     discussion: """
-      Starts what is not given: a redis-server with the module, on a free port and a directory of its own, and a SQLite
-      database. A crowd larger than the stock buys, some of its buyers clicking twice; a worker brings every accepted
+      Starts what is not given: a redis-server with the module, on a free port and a directory of its own, and a SQLite \
+      database. A crowd larger than the stock buys, some of its buyers clicking twice; a worker brings every accepted \
       purchase into the database. Ends with a report, and with status 0 only if the books balance.
       """
   )
 
-  @OptionGroup var servers: ServerOptions
-  @OptionGroup var output: OutputOptions
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Requests of the crowd, second clicks included: 1 to 100000000; 200000 unless told.",
+      valueName: "n"
+    ),
+    transform: Parse.number("--requests", 1...100_000_000)
+  )
+  var requests: Int64 = 200_000
 
-  @Option(help: ArgumentHelp("Requests of the crowd, second clicks included: 1 to 100000000.", valueName: "n"))
-  var requests = 200_000
-
-  @Option(help: ArgumentHelp("Units on sale: 0 to 2^53.", valueName: "n"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Units on sale: 0 to 2^53; 120000 unless told.", valueName: "n"),
+    transform: Parse.number("--stock", 0...StockLimits.quantityMax)
+  )
   var stock: Int64 = 120_000
 
-  @Option(help: ArgumentHelp("Sets the crowd; the same seed makes the same one.", valueName: "n"))
-  var seed: UInt64?
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("Sets the crowd, 0 to 2^53; the same seed makes the same one.", valueName: "n"),
+    transform: Parse.number("--seed", 0...StockLimits.quantityMax)
+  )
+  var seed: Int64?
 
-  func validate() throws {
-    guard (1...100_000_000).contains(requests) else {
-      throw ValidationError("--requests is \(requests); it must be 1 to 100000000")
-    }
-    guard (0...StockLimits.quantityMax).contains(stock) else {
-      throw ValidationError("--stock is \(stock); it must be 0 to 2^53")
-    }
-  }
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var servers: ServerOptions
 
   func run() async throws {
-    let seed = seed ?? UInt64.random(in: 0 ... .max)
+    let requests = Int(requests)
+    let seed = seed ?? Int64.random(in: 0...StockLimits.quantityMax)
     let stop = StopSignal()
     let report = try await RunEnvironment.with(servers.choice) { environment in
       Output.note("demo: \(requests) requests for \(stock) units, \(environment.description), seed \(seed)")
       return try await Deployment.with(environment.choice) { deployment in
         let sku = try SKU("demo-\(seed)")
         _ = try await deployment.doorbuster.createSale(sku, stock: stock)
-        let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: seed)
+        let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: UInt64(seed))
         return try await sell(sku, to: crowd, deployment, stop)
       }
     }
@@ -60,11 +67,9 @@ struct DemoCommand: AsyncParsableCommand {
     _ stop: StopSignal
   ) async throws -> RunReport {
     let progress = ProgressLine()
-    let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress) { purchase, fault in
-      progress.clear()
-      Output.note("demo: token \(purchase.token): \(fault)")
-    }
-    let outcome = try await run.run(expecting: requests) { try crowd.next() }
+    let faults = FaultReport(command: "demo", progress: progress)
+    let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress, faults: faults)
+    let outcome = try await run.run(expecting: Int(requests)) { try crowd.next() }
     let books = try await deployment.doorbuster.books(sku)
     progress.clear()
     return RunReport(outcome, badLines: 0, books: [books], newOrders: books.databaseOrders)

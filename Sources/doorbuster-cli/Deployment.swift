@@ -16,49 +16,53 @@ struct Deployment: Sendable {
 
   let stock: StockClient
   let broker: RedisStreamsBroker
+  /// The broker's own connection; nil where it shares the stock's.
+  private let brokerClient: RedisClient?
   let orders: SQLiteStore
   let doorbuster: Doorbuster
-  let configuration: DoorbusterConfiguration
 
+  /// The database comes last, so that a server that can't be used leaves no new file behind.
   /// - Throws: ``CommandFailure``, or the error of the server or file that can't be used; each names it.
-  static func open(_ choice: ServerChoice, logger: Logger = quietLogger()) async throws -> Deployment {
+  static func open(
+    _ choice: ServerChoice,
+    checks: CheckSettings = CheckSettings(),
+    logger: Logger = quietLogger()
+  ) async throws -> Deployment {
     let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
     let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
-    var configuration = DoorbusterConfiguration()
-    let options = RedisStreamsOptions(checkAfter: configuration.firstCheck)
-    configuration.consumers = 1
+    let connection = RedisClient.Configuration(logger: logger)
+    let stock = try await StockClient.connect(stockURL, configuration: connection)
+    // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
+    let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
+    do {
+      try await brokerClient?.connect()
+    } catch {
+      throw CommandFailure("--broker: \(error)")
+    }
+    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
     let orders = try await SQLiteStore.open(
       path: choice.databasePath ?? defaultDatabasePath,
       strategy: .groupCommit
     )
-    do {
-      let stock = try await StockClient.connect(stockURL)
-      // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
-      let broker =
-        try brokerURL.map { try RedisStreamsBroker($0, options: options, logger: logger) }
-        ?? RedisStreamsBroker(stock.redis, options: options, logger: logger)
-      let doorbuster = try Doorbuster(
-        stock: stock,
-        broker: broker,
-        orders: orders,
-        configuration: configuration,
-        logger: logger
-      )
-      return Deployment(
-        stock: stock,
-        broker: broker,
-        orders: orders,
-        doorbuster: doorbuster,
-        configuration: configuration
-      )
-    } catch {
-      await orders.close()
-      throw error
-    }
+    let doorbuster = try Doorbuster(
+      stock: stock,
+      broker: broker,
+      orders: orders,
+      configuration: checks.configuration,
+      logger: logger
+    )
+    return Deployment(
+      stock: stock,
+      broker: broker,
+      brokerClient: brokerClient,
+      orders: orders,
+      doorbuster: doorbuster
+    )
   }
 
   func close() async {
     await broker.close()
+    await brokerClient?.close()
     await stock.close()
     await orders.close()
   }
@@ -66,10 +70,11 @@ struct Deployment: Sendable {
   /// Opens, runs and closes, whatever happens.
   static func with<Result>(
     _ choice: ServerChoice,
+    checks: CheckSettings = CheckSettings(),
     logger: Logger = quietLogger(),
     _ body: (Deployment) async throws -> Result
   ) async throws -> Result {
-    let deployment = try await open(choice, logger: logger)
+    let deployment = try await open(choice, checks: checks, logger: logger)
     do {
       let result = try await body(deployment)
       await deployment.close()
@@ -91,7 +96,7 @@ struct Deployment: Sendable {
     do {
       return try RedisURL(text)
     } catch {
-      throw CommandFailure("\(setting): \(error)")
+      throw CommandFailure("\(setting): \(error.message)")
     }
   }
 }

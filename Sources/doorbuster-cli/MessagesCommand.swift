@@ -11,8 +11,11 @@ struct MessagesCommand: AsyncParsableCommand {
     commandName: "messages",
     abstract: "Look at messages that need a hand, and send them on.",
     discussion: """
-      Parked: half messages whose checks ended without a decision, because a bucket could not be asked. Dead: messages
+      Parked: half messages whose checks ended without a decision, because a bucket could not be asked. Dead: messages \
       that could not be recorded for their own sake. None of them is ever dropped.
+
+      A parked message is sent on with `resume`, once its bucket can be asked again; a dead one with `replay`, once its \
+      cause is mended.
       """,
     subcommands: [List.self, Resume.self, Replay.self]
   )
@@ -20,9 +23,9 @@ struct MessagesCommand: AsyncParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List parked and dead messages, oldest first.")
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @Option(help: "Only these: parked or dead.", transform: Parse.kind) var kind: MessageKind?
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws {
       let views = try await Deployment.with(servers.choice) { deployment in
@@ -45,9 +48,9 @@ struct MessagesCommand: AsyncParsableCommand {
   struct Resume: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Check a parked message again, or all of them.")
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @OptionGroup var choice: MessageChoice
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws { try await choice.sendOn(.parked, servers, output) }
   }
@@ -55,9 +58,9 @@ struct MessagesCommand: AsyncParsableCommand {
   struct Replay: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Deliver a dead message again, or all of them.")
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @OptionGroup var choice: MessageChoice
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws { try await choice.sendOn(.dead, servers, output) }
   }

@@ -11,32 +11,28 @@ struct ReplayCommand: AsyncParsableCommand {
     commandName: "replay",
     abstract: "Run the orders of a CSV file as purchases, end to end.",
     discussion: """
-      The file has a header that names token, user, product and quantity; further columns are ignored. Each product
-      becomes a sale, unless it is one already. Starts what is not given, as demo does. A bad line goes to standard
-      error with its number and counts as failed; it changes neither the rest nor the exit status. Ends with a report,
+      The file has a header that names token, user, product and quantity; further columns are ignored. Each product \
+      becomes a sale, unless it is one already. Starts what is not given, as demo does. A bad line goes to standard \
+      error with its number and counts as failed; it changes neither the rest nor the exit status. Ends with a report, \
       and with status 0 only if the books balance.
       """
   )
-
-  @OptionGroup var servers: ServerOptions
-  @OptionGroup var output: OutputOptions
 
   @Argument(help: ArgumentHelp("The file: CSV by RFC 4180, LF or CRLF.", valueName: "file.csv"))
   var file: String
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Units on sale per product: 0 to 2^53. Without it, as many as the file asks for.",
       valueName: "n"
-    )
+    ),
+    transform: Parse.number("--stock", 0...StockLimits.quantityMax)
   )
   var stock: Int64?
 
-  func validate() throws {
-    guard (0...StockLimits.quantityMax).contains(stock ?? 0) else {
-      throw ValidationError("--stock is \(stock ?? 0); it must be 0 to 2^53")
-    }
-  }
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var servers: ServerOptions
 
   func run() async throws {
     let orders = try readFile()
@@ -99,10 +95,8 @@ struct ReplayCommand: AsyncParsableCommand {
       Output.note("replay: \(file), line \(line): \(reason)")
     }
     let before = try await databaseOrders(of: skus, deployment)
-    let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress) { purchase, fault in
-      progress.clear()
-      Output.note("replay: token \(purchase.token): \(fault)")
-    }
+    let faults = FaultReport(command: "replay", progress: progress)
+    let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
     var books: [SaleBooks] = []
     for sku in skus { books.append(try await deployment.doorbuster.books(sku)) }

@@ -26,20 +26,36 @@ struct RunTally: Hashable, Sendable {
 
 /// One tally for many tasks.
 final class SharedTally: Sendable {
-  private let tally = Mutex(RunTally())
+  private struct State {
+    var tally = RunTally()
+    var lastAnswer = ContinuousClock.now
+  }
 
-  var value: RunTally { tally.withLock { $0 } }
+  private let state = Mutex(State())
 
-  /// Returns how it stands now.
-  func count(_ outcome: PurchaseOutcome) -> RunTally {
-    tally.withLock { tally in
-      tally.count(outcome)
-      return tally
+  var value: RunTally { state.withLock { $0.tally } }
+
+  /// Returns how it stands now, and how long no server has answered a purchase.
+  func count(_ outcome: PurchaseOutcome) -> (tally: RunTally, silence: Duration) {
+    let now = ContinuousClock.now
+    return state.withLock { state in
+      state.tally.count(outcome)
+      if outcome.isAnswer { state.lastAnswer = max(now, state.lastAnswer) }
+      return (state.tally, state.lastAnswer.duration(to: now))
     }
   }
 }
 
 extension PurchaseOutcome {
+  /// Whether the servers have decided it, though it be by an error of the one purchase.
+  fileprivate var isAnswer: Bool {
+    switch self {
+    case .accepted, .refused, .cancelled: true
+    case .unknown: false
+    case .failed(let error): !error.isTransient
+    }
+  }
+
   /// Why it counts as failed, for standard error; nil for what a sale produces by the million.
   var fault: String? {
     switch self {

@@ -16,40 +16,51 @@ struct SaleCommand: AsyncParsableCommand {
       discussion: "Repeating the same command completes what a crash left, and changes nothing else."
     )
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
-
     @Argument(help: "The product: 1 to 64 of A-Z a-z 0-9 . _ : -", transform: Parse.sku) var sku: SKU
 
-    @Option(help: "Units on sale: 0 to 2^53.", transform: Parse.number("--stock", 0...StockLimits.quantityMax))
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp("Units on sale: 0 to 2^53.", valueName: "n"),
+      transform: Parse.number("--stock", 0...StockLimits.quantityMax)
+    )
     var stock: Int64
 
     @Option(
-      help: "Parts that the stock is split into; this version sells from 1.",
-      transform: Parse.number("--buckets", 1...1)
+      parsing: .unconditional,
+      help: ArgumentHelp("Parts that the stock is split into; this version sells from 1.", valueName: "n"),
+      transform: Parse.buckets
     )
     var buckets: Int64 = 1
 
     @Option(
-      help: "Units that one user may have; 0 for no limit.",
+      parsing: .unconditional,
+      help: ArgumentHelp("Units that one user may have; 0, as without it, for no limit.", valueName: "n"),
       transform: Parse.number("--limit", 0...StockLimits.quantityMax)
     )
     var limit: Int64 = 0
 
     @Option(
-      help: ArgumentHelp("When the sale opens, ms since 1970; 0 for at once.", valueName: "ms"),
+      parsing: .unconditional,
+      help: ArgumentHelp("When the sale opens, ms since 1970; 0, as without it, for at once.", valueName: "ms"),
       transform: Parse.number("--opens", 0...StockLimits.quantityMax)
     )
     var opens: Int64 = 0
 
     @Option(
-      help: ArgumentHelp("When it closes, ms since 1970; 0 for never.", valueName: "ms"),
+      parsing: .unconditional,
+      help: ArgumentHelp("When it closes, ms since 1970; 0, as without it, for never.", valueName: "ms"),
       transform: Parse.number("--closes", 0...StockLimits.quantityMax)
     )
     var closes: Int64 = 0
 
-    @Option(help: "How purchases reach the database: redis-mq.", transform: Parse.path)
+    @Option(
+      help: ArgumentHelp("How purchases reach the database: redis-mq, one bucket and messages.", valueName: "p"),
+      transform: Parse.path
+    )
     var path: SalePath = .redisMQ
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws {
       let terms = SaleTerms(buckets: Int(buckets), limit: limit, opensMs: opens, closesMs: closes)
@@ -63,9 +74,9 @@ struct SaleCommand: AsyncParsableCommand {
   struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show how a sale stands in Redis, messages and database.")
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws {
       try await Deployment.with(servers.choice) { deployment in
@@ -80,15 +91,17 @@ struct SaleCommand: AsyncParsableCommand {
       discussion: "It counts once per token: repeat it as it was until it succeeds."
     )
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
-    @Option(help: "Names this restock: 1 to 128 bytes.", transform: Parse.token) var token: Token
+    @Option(parsing: .unconditional, help: "Names this restock: 1 to 128 bytes.", transform: Parse.token)
+    var token: Token
     @Option(
-      help: "Units: -2^53 to 2^53, not 0.",
-      transform: Parse.number("--quantity", -StockLimits.quantityMax...StockLimits.quantityMax)
+      parsing: .unconditional,
+      help: ArgumentHelp("Units: -2^53 to 2^53, not 0.", valueName: "n"),
+      transform: Parse.restockQuantity
     )
     var quantity: Int64
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws {
       try await Deployment.with(servers.choice) { deployment in
@@ -104,9 +117,9 @@ struct SaleCommand: AsyncParsableCommand {
       discussion: "What was accepted before still becomes orders."
     )
 
-    @OptionGroup var servers: ServerOptions
-    @OptionGroup var output: OutputOptions
     @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var servers: ServerOptions
 
     func run() async throws {
       try await Deployment.with(servers.choice) { deployment in

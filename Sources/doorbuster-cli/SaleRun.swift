@@ -14,15 +14,14 @@ struct SaleRun: Sendable {
 
   /// Requests under way at a time.
   static let concurrency = 512
-  /// How long the database may stand still before the run gives up waiting for it.
+  /// How long the servers may answer nothing, or the database stand still, before the run gives up waiting for them.
   static let stallLimit = Duration.seconds(60)
 
   let deployment: Deployment
   let skus: [SKU]
   let stop: StopSignal
   let progress: ProgressLine
-  /// Called with what standard error should hear of a request that failed.
-  let reportFault: @Sendable (Purchase, String) -> Void
+  let faults: FaultReport
 
   /// - Parameter next: the next request; nil after the last. Called from many tasks.
   func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Purchase?) async throws -> Outcome {
@@ -78,14 +77,20 @@ struct SaleRun: Sendable {
         group.addTask(executorPreference: deployment.stock.redis.taskExecutor) {
           while !stop.isStopping, let purchase = try next() {
             let outcome = await deployment.doorbuster.purchase(purchase)
-            if let fault = outcome.fault { reportFault(purchase, fault) }
-            let tally = total.count(outcome)
+            let (tally, silence) = total.count(outcome)
+            if let fault = outcome.fault {
+              faults.report(purchase, fault)
+              if silence > Self.stallLimit {
+                throw CommandFailure("no purchase was answered for \(Self.stallLimit.components.seconds) s: \(fault)")
+              }
+            }
             if tally.requests % 1024 == 0 { progress.show(Self.line(tally, of: requests, since: start)) }
           }
         }
       }
       try await group.waitForAll()
     }
+    faults.end()
     return total.value
   }
 

@@ -81,10 +81,13 @@ struct ServerChoice: Equatable {
     setting: String,
     known: [String]
   ) throws -> (name: String, text: String) {
-    guard let colon = url.firstIndex(of: ":"), known.contains(String(url[..<colon])) else {
-      let kind = url.firstIndex(of: ":").map { "is of the kind '\(url[..<$0].prefix(40)):'" } ?? "has no scheme"
-      throw CommandFailure("\(setting) \(kind); it must begin with " + known.map { "\($0):" }.joined(separator: " or "))
-    }
-    return (String(url[..<colon]), url)
+    let name = url.prefix { $0 != ":" }
+    if name.endIndex < url.endIndex, known.contains(String(name)) { return (String(name), url) }
+    // What else stands before the colon may be a password, with its `@host` behind it.
+    let isScheme = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
+    let fault =
+      isScheme && !name.isEmpty && url[name.endIndex...].hasPrefix(":")
+      ? "is of the kind '\(name.prefix(40)):', which this version does not know" : "has no scheme"
+    throw CommandFailure("\(setting) \(fault); it must begin with " + known.map { "\($0):" }.joined(separator: " or "))
   }
 }

@@ -8,21 +8,43 @@ struct WorkerCommand: AsyncParsableCommand {
     commandName: "worker",
     abstract: "Bring accepted purchases into the database, until SIGINT or SIGTERM.",
     discussion: """
-      Reads committed messages, writes orders, then acknowledges; follows the buckets' logs; and answers the broker's
-      check-backs. Any number of workers may share the work. A stop finishes the batch under way, so that nothing is
+      Reads committed messages, writes orders, then acknowledges; follows the buckets' logs; and answers the broker's \
+      check-backs. Any number of workers may share the work. A stop finishes the batch under way, so that nothing is \
       lost; what a worker that died had taken goes to another one.
       """
   )
 
-  @OptionGroup var servers: ServerOptions
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Age at which a half message without an answer is checked, in ms: 100 to 86400000; 10000 unless told.",
+      discussion: "Also the longest first pause between two checks of it. All workers should have the same.",
+      valueName: "ms"
+    ),
+    transform: Parse.number("--check-after", CheckSettings.afterMsBounds)
+  )
+  var checkAfter: Int64?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Checks without a decision after which a half message is parked: 1 to 1023; 15 unless told.",
+      valueName: "n"
+    ),
+    transform: Parse.number("--checks-max", CheckSettings.checksMaxBounds)
+  )
+  var checksMax: Int64?
+
   @OptionGroup var output: OutputOptions
+  @OptionGroup var servers: ServerOptions
 
   func run() async throws {
-    try await Deployment.with(servers.choice, logger: Deployment.quietLogger(.notice)) { deployment in
+    let checks = CheckSettings(afterMs: checkAfter, checksMax: checksMax)
+    let logger = Deployment.quietLogger(.notice)
+    try await Deployment.with(servers.choice, checks: checks, logger: logger) { deployment in
       let worker = deployment.doorbuster.worker()
-      Output.note("worker: started; SIGINT or SIGTERM stops it")
       let group = ServiceGroup(
-        services: [worker, deployment.doorbuster.checkBack()],
+        services: [StartNote(), worker, deployment.doorbuster.checkBack()],
         gracefulShutdownSignals: [.sigint, .sigterm],
         logger: Deployment.quietLogger()
       )
@@ -43,5 +65,13 @@ struct WorkerCommand: AsyncParsableCommand {
       Output.line("worker: stopped")
       Output.table(rows.map { ($0.0, String($0.1)) })
     }
+  }
+}
+
+/// Says that the worker has started, once signals stop it gracefully: the first of a group's services starts after that.
+private struct StartNote: Service {
+  func run() async throws {
+    Output.note("worker: started; SIGINT or SIGTERM stops it")
+    try await gracefulShutdown()
   }
 }

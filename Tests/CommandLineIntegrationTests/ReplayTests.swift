@@ -1,0 +1,202 @@
+import Foundation
+import TestServers
+import Testing
+
+@Suite struct ReplayTests {
+  private static let example = BuiltFiles.root + "/examples/cd-orders.csv"
+
+  /// Units that the example asks for, by product.
+  private func demand() throws -> [String: Int] {
+    let lines = try String(contentsOfFile: Self.example, encoding: .utf8).split(separator: "\n").dropFirst()
+    return try lines.reduce(into: [:]) { demand, line in
+      let fields = line.split(separator: ",", omittingEmptySubsequences: false)
+      demand[String(fields[2]), default: 0] += try #require(Int(fields[3]))
+    }
+  }
+
+  @Test("With ample stock every token of the example is an order, once, and a second replay sells nothing more")
+  func ample() throws {
+    let shop = try Shop()
+    let first = try shop.json("replay", Self.example)
+    try expectBalance(first)
+    #expect(first["requests"] == 6919)
+    #expect(first["accepted"] == 6919)
+    #expect(first["databaseOrders"] == 6919)
+    #expect(first["unitsOnSale"] == 16479)
+    #expect(first["databaseUnitsSold"] == 16479)
+    #expect(first["products"] == 18)
+
+    let second = try shop.json("replay", Self.example)
+    try expectBalance(second)
+    #expect(second["accepted"] == 0)
+    #expect(second["duplicate"] == 6919)
+    #expect(second["databaseOrders"] == 6919)
+    #expect(second["unitsSold"] == 16479)
+  }
+
+  @Test("With short stock exactly the stock of each product is sold, and a second replay sells nothing more")
+  func short() throws {
+    let shop = try Shop()
+    let first = try shop.json("replay", Self.example, "--stock", "100")
+    try expectBalance(first)
+    let demand = try demand()
+    #expect(demand.count == 18)
+    for (sku, units) in demand {
+      let status = try shop.status(sku)
+      #expect(status["buckets"][0]["sold"].number == min(100, units), "\(sku)")
+      #expect(status["database"]["units"]["sold"].number == min(100, units), "\(sku)")
+    }
+    let second = try shop.json("replay", Self.example, "--stock", "100")
+    try expectBalance(second)
+    #expect(second["accepted"] == 0)
+    #expect(second["duplicate"] == first["accepted"])
+    #expect(second["soldOut"] == first["soldOut"])
+    #expect(second["unitsSold"] == first["unitsSold"])
+  }
+
+  @Test("Without servers a replay starts its own, and people read its report")
+  func ownServers() throws {
+    let outcome = try Doorbuster.run(["replay", Self.example, "--stock", "10"])
+    #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+    #expect(outcome.stdout.contains("The books balance."))
+    #expect(outcome.stdout.contains("books of 18 products"))
+  }
+
+  @Test("A file may have CRLF, quoted fields, columns in any order, and no line end at its end")
+  func dialects() throws {
+    let shop = try Shop()
+    let file = try shop.write(
+      "\u{FEFF}note,quantity,token,\"user\",product\r\n"
+        + "first,2,t-1,\"ann, \"\"the\"\"\r\nfirst\",p\r\n"
+        + "\r\n"
+        + "\"\",1,\"t-2\",bob,p",
+      to: "orders.csv"
+    )
+    let report = try shop.json("replay", file)
+    try expectBalance(report)
+    #expect(report["requests"] == 2)
+    #expect(report["accepted"] == 2)
+    #expect(report["unitsSold"] == 3)
+    #expect(try shop.server.call("STOCK.GET", "doorbuster:{p/0}", "t-1")["user"] == "ann, \"the\"\r\nfirst")
+  }
+
+  @Test("Bad lines are told with their numbers and counted as failed; the rest is sold, with status 0")
+  func badLines() throws {
+    let shop = try Shop()
+    let file = try shop.write(
+      """
+      token,user,product,quantity
+      t-1,ann,p,1
+      t-2,ann,p,0
+      t-3,ann,p,-1
+      t-4,ann,p,9007199254740993
+      t-5,ann,p,1e3
+      t-6,ann,p,+1
+      t-7,ann,p, 1
+      ,ann,p,1
+      t-9,,p,1
+      \(String(repeating: "t", count: 129)),ann,p,1
+      t-11,ann,p q,1
+      t-12,ann,p
+      t-13,"ann,p,1
+      t-14,ann,p,1
+      t-1,ann,p,1
+      """,
+      to: "orders.csv"
+    )
+    let outcome = try shop.run("replay", file, "--json")
+    #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+    let report = try JSON(outcome.stdout)
+    try expectBalance(report)
+    #expect(report["requests"] == 15)
+    #expect(report["accepted"] == 2)
+    #expect(report["duplicate"] == 1)
+    #expect(report["failed"] == 12)
+    let notes = outcome.stderr.split(separator: "\n").filter { $0.contains(", line ") }
+    #expect(notes.count == 12)
+    let culprits = [
+      "line 3: quantity is '0'", "line 4: quantity is '-1'", "line 5: quantity is '9007199254740993'",
+      "line 6: quantity is '1e3'", "line 7: quantity is '+1'", "line 8: quantity is ' 1'", "line 9: token is ''",
+      "line 10: user is ''", "line 11: token is 'ttt", "line 12: SKU is 'p q'", "line 13: it has 3 fields",
+      "line 14: a quoted field is not closed",
+    ]
+    for culprit in culprits { #expect(outcome.stderr.contains(culprit), "\(culprit) in \(outcome.stderr)") }
+  }
+
+  @Test("A token that comes again with other arguments is told and counted as failed")
+  func mismatch() throws {
+    let shop = try Shop()
+    let file = try shop.write("token,user,product,quantity\nt-1,ann,p,1\n", to: "first.csv")
+    try expectBalance(shop.json("replay", file, "--stock", "10"))
+    let other = try shop.write("token,user,product,quantity\nt-1,bob,p,1\n", to: "other.csv")
+    let outcome = try shop.run("replay", other, "--json")
+    #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+    let report = try JSON(outcome.stdout)
+    try expectBalance(report)
+    #expect(report["failed"] == 1)
+    #expect(report["unitsSold"] == 1)
+    #expect(outcome.stderr.contains("t-1"))
+  }
+
+  @Test("A hundred failed requests are told one by one, the rest as a number")
+  func manyFaults() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "200", "--closes", "1")
+    let lines = (0..<150).map { "t-\($0),ann,p,1" }
+    let file = try shop.write((["token,user,product,quantity"] + lines).joined(separator: "\n"), to: "orders.csv")
+    let outcome = try shop.run("replay", file, "--json")
+    #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+    let report = try JSON(outcome.stdout)
+    try expectBalance(report)
+    #expect(report["failed"] == 150)
+    let notes = outcome.stderr.split(separator: "\n")
+    #expect(notes.filter { $0.hasSuffix(": the sale is closed") }.count == 100)
+    #expect(notes.last == "replay: 50 more requests failed")
+  }
+
+  @Test("A file with a header and nothing else is a run of nothing")
+  func emptyRun() throws {
+    let shop = try Shop()
+    let file = try shop.write("token,user,product,quantity\n", to: "orders.csv")
+    let report = try shop.json("replay", file)
+    #expect(report["requests"] == 0)
+    #expect(report["products"] == 0)
+  }
+
+  @Test(
+    "A file that can't be used is named, with what is wrong, and no server is asked",
+    arguments: [
+      ("", "is empty"), ("t-1,ann,p,1\n", "'token'"), ("token,user,product\n", "'quantity'"),
+      ("token,user,product,quantity,user\n", "'user'"), ("\"token,user\n", "line 1"),
+    ]
+  )
+  func badHeader(text: String, culprit: String) throws {
+    let shop = try Shop()
+    let file = try shop.write(text, to: "orders.csv")
+    let outcome = try shop.run("replay", file, "--json")
+    expectRefusal(outcome, naming: culprit)
+    #expect(outcome.stderr.contains(file))
+    #expect(try shop.server.call("DBSIZE") == 0)
+  }
+
+  @Test("A missing file and a directory are named")
+  func noFile() throws {
+    let shop = try Shop()
+    let missing = shop.files.file("missing.csv")
+    expectRefusal(try shop.run("replay", missing), naming: missing)
+    expectRefusal(try shop.run("replay", shop.files.path), naming: shop.files.path)
+    #expect(try shop.server.call("DBSIZE") == 0)
+  }
+
+  @Test("A sale whose bucket is missing is an error that names recover")
+  func lostBucket() throws {
+    let shop = try Shop()
+    let file = try shop.write("token,user,product,quantity\nt-1,ann,p,1\n", to: "orders.csv")
+    try expectBalance(shop.json("replay", file, "--stock", "10"))
+    try shop.server.call("DEL", "doorbuster:{p/0}")
+    let keys = try shop.server.call("DBSIZE")
+    expectRefusal(try shop.run("replay", file, "--stock", "10"), naming: "recover p")
+    expectRefusal(try shop.run("sale", "create", "p", "--stock", "10"), naming: "recover p")
+    #expect(try shop.server.call("DBSIZE") == keys)
+  }
+}
