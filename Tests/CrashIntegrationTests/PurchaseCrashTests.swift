@@ -1,0 +1,70 @@
+import TestServers
+import Testing
+
+@Suite("A crash of the orchestrator")
+struct PurchaseCrashTests {
+  /// Fewer units than the crowd wants, so that there are refusals to roll back too.
+  private static let stock = 40
+
+  @Test(
+    "between any two steps of a purchase breaks no promise, and a fresh process finishes",
+    .timeLimit(.minutes(2)),
+    arguments: [
+      "sendHalf/before/7", "sendHalf/after/7", "deduct/before/7", "deduct/after/7", "commit/before/7",
+      "commit/after/7", "rollBack/before/2", "rollBack/after/2",
+    ]
+  )
+  func purchase(crash: String) throws {
+    let shop = try Shop()
+    let buying = try shop.probe(stock: Self.stock, "seed=7", "clicks=40", "crash=\(crash)")
+    let promised = Set(try buying.diedOfCrash())
+    try expectTraces(of: crash, in: shop)
+
+    let repairing = try shop.probe(stock: Self.stock, "work=yes")
+    #expect(try repairing.endedWell() == [])
+    var audit = try Audit(shop)
+    try audit.run(accepted: promised)
+    #expect(!audit.sold.isEmpty)
+
+    // The same buyers ask again: whoever had bought hears so, and nobody buys twice.
+    let again = try shop.probe(stock: Self.stock, "seed=7", "clicks=40", "work=yes")
+    let confirmed = Set(try again.endedWell())
+    #expect(confirmed.isSuperset(of: promised))
+    var lastAudit = try Audit(shop)
+    try lastAudit.run(accepted: confirmed)
+    #expect(lastAudit.sold == confirmed)
+    #expect(lastAudit.sold.isSuperset(of: audit.sold))
+  }
+
+  @Test(
+    "between any two steps of a check-back leaves it to the next one",
+    .timeLimit(.minutes(2)),
+    arguments: ["check/before/2", "fence/before/2", "fence/after/2", "check/after/2"]
+  )
+  func checkBack(crash: String) throws {
+    let shop = try Shop()
+    let buying = try shop.probe(stock: Self.stock, "seed=11", "clicks=40", "crash=commit/before/7")
+    let promised = Set(try buying.diedOfCrash())
+    let halves = try #require(try shop.server.call("XLEN", Audit.topic + ":half").integer)
+    #expect(halves > 1)
+
+    _ = try shop.probe(stock: Self.stock, "work=yes", "crash=\(crash)").diedOfCrash()
+    _ = try shop.probe(stock: Self.stock, "work=yes").endedWell()
+    var audit = try Audit(shop)
+    try audit.run(accepted: promised)
+  }
+
+  /// That the crash came where it was to come: what it must have left behind is there.
+  private func expectTraces(of crash: String, in shop: Shop) throws {
+    let halves = try #require(try shop.server.call("XLEN", Audit.topic + ":half").integer)
+    let messages = try #require(try shop.server.call("XLEN", Audit.topic).integer)
+    let sold = try #require(try shop.server.call("STOCK.INFO", Audit.key(Shop.sku))["tokens"]?.integer)
+    switch crash {
+    case "sendHalf/after/7", "deduct/before/7": #expect(halves > 0)
+    case "deduct/after/7", "commit/before/7": #expect(halves > 0 && sold > messages)
+    case "commit/after/7": #expect(messages >= 7)
+    case "rollBack/before/2": #expect(halves > 0)
+    default: #expect(sold >= messages)
+    }
+  }
+}
