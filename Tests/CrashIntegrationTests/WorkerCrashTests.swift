@@ -4,6 +4,7 @@ import Testing
 @Suite("A crash of the worker")
 struct WorkerCrashTests {
   private static let stock = 100
+  private static let twinStock = 600
 
   /// A shop whose crowd has bought, with no worker to record it.
   private func soldShop() throws -> (shop: Shop, promised: Set<String>) {
@@ -13,9 +14,10 @@ struct WorkerCrashTests {
     return (shop, promised)
   }
 
-  private func crashAndFinish(_ shop: Shop, at crash: String) throws {
-    _ = try shop.probe(stock: Self.stock, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try shop.probe(stock: Self.stock, "work=yes").endedWell()
+  private func crashAndFinish(_ shop: Shop, at crash: String, buckets: Int = 1) throws {
+    let stock = buckets == 1 ? Self.stock : Self.twinStock
+    _ = try shop.probe(stock: stock, "buckets=\(buckets)", "work=yes", "crash=\(crash)").diedOfCrash()
+    _ = try shop.probe(stock: stock, "buckets=\(buckets)", "work=yes").endedWell()
   }
 
   @Test(
@@ -65,6 +67,50 @@ struct WorkerCrashTests {
     #expect(try shop.server.call("DEL", Audit.topic) == 1)
     try crashAndFinish(shop, at: crash)
     try expectRejections(in: shop, promised)
+  }
+
+  @Test(
+    "between finding a purchase whose token is another's order and giving its units back does both",
+    .timeLimit(.minutes(2)),
+    arguments: [
+      "record/after/3", "cancel/before/1", "cancel/after/1", "deliver/after/3", "follow/after/1", "follow/after/2",
+    ]
+  )
+  func conflicting(crash: String) throws {
+    let (shop, promised, twins) = try twinShop()
+    try crashAndFinish(shop, at: crash, buckets: 2)
+    var audit = try Audit(shop, deadMessages: Int64(twins.count))
+    try audit.run(accepted: promised)
+    #expect(audit.sold == promised)
+    #expect(audit.dead == twins)
+  }
+
+  @Test(
+    "does so too where the log alone tells of the purchase",
+    .timeLimit(.minutes(2)),
+    arguments: ["record/after/2", "cancel/before/1", "cancel/after/1", "cancel/after/3", "follow/after/2"]
+  )
+  func conflictingInLog(crash: String) throws {
+    let (shop, promised, twins) = try twinShop()
+    #expect(try shop.server.call("DEL", Audit.topic) == 1)
+    try crashAndFinish(shop, at: crash, buckets: 2)
+    var audit = try Audit(shop)
+    try audit.run(accepted: promised)
+    #expect(audit.sold == promised)
+    #expect(audit.dead == twins)
+  }
+
+  /// A shop of two buckets, each of which has sold some tokens that the other has sold to another user.
+  private func twinShop() throws -> (shop: Shop, promised: Set<String>, twins: Set<String>) {
+    let shop = try Shop()
+    let buying = try shop.probe(stock: Self.twinStock, "buckets=2", "seed=5", "clicks=120", "twins=yes")
+    let promised = Set(try buying.endedWell())
+    let redis = try shop.server.connect()
+    let twins = try promised.filter { token in
+      try (0...1).allSatisfy { try redis.call("STOCK.GET", Audit.key(Shop.sku, $0), token)["state"] == "sold" }
+    }
+    #expect(twins.count > 3)
+    return (shop, promised, twins)
   }
 
   private func expectRejections(in shop: Shop, _ promised: Set<String>) throws {

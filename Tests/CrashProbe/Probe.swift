@@ -2,6 +2,7 @@ import Doorbuster
 import Foundation
 import Logging
 import Messaging
+import Orders
 import RedisDriver
 import RedisStreams
 import SQLiteStore
@@ -10,7 +11,8 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH sku=SKU stock=N [seed=N clicks=N] [work=yes] [crash=STEP/SIDE/K]
+///     crash-probe redis=URL database=PATH sku=SKU stock=N [buckets=N] [seed=N clicks=N [twins=yes]] [work=yes]
+///         [crash=STEP/SIDE/K]
 ///
 /// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
 /// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way.
@@ -72,7 +74,9 @@ struct Probe {
   )
 
   private func run() async throws {
-    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"))
+    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
+    let path: SalePath = terms.buckets == 1 ? .redisMQ : .combined
+    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
         group.addTask {
@@ -82,7 +86,7 @@ struct Probe {
       }
       group.addTask {
         try await buy()
-        if settings.works { try await waitUntilSettled() }
+        if settings.says("work") { try await waitUntilSettled() }
         return true
       }
       while let isDone = try await group.next() {
@@ -97,7 +101,7 @@ struct Probe {
 
   private func services() -> [@Sendable () async throws -> Void] {
     var services: [@Sendable () async throws -> Void] = [{ try await doorbuster.run() }]
-    if settings.works {
+    if settings.says("work") {
       services.append { try await doorbuster.worker().run() }
       services.append { try await doorbuster.checkBack().run() }
     }
@@ -106,7 +110,8 @@ struct Probe {
 
   private func buy() async throws {
     let clicks = Int(try settings.number("clicks", default: 0))
-    let crowd = try Crowd(sku: sku, seed: UInt64(try settings.number("seed", default: 0)), clicks: clicks)
+    let seed = UInt64(try settings.number("seed", default: 0))
+    let crowd = try Crowd(sku: sku, seed: seed, clicks: clicks, twins: settings.says("twins"))
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<8 {
         group.addTask {
@@ -145,7 +150,7 @@ struct Settings: Sendable {
     }
   }
 
-  var works: Bool { values["work"] == "yes" }
+  func says(_ name: String) -> Bool { values[name] == "yes" }
 
   func text(_ name: String) throws -> String {
     guard let value = values[name] else { throw ProbeError("\(name) is missing") }
