@@ -16,6 +16,7 @@ struct ReplayCrashTests {
     try waitUntil("the worker") { worker.stderr.contains("started") }
     let replay = try shop.doorbuster("replay", Self.file, "--json")
     try waitUntilSold(200, in: shop)
+    try stopHoldingMessages(worker, in: shop)
     try worker.kill9()
     #expect(replay.isRunning, "the worker was killed too late")
     let accepted = try accepted(by: replay)
@@ -33,6 +34,7 @@ struct ReplayCrashTests {
     try killed.kill9()
     let soldBefore = try sold(in: shop)
     #expect(soldBefore < Self.busiestUnits, "the replay was killed too late")
+    #expect(try shop.server.call("XLEN", Audit.topic + ":half") != 0, "nothing was half done")
 
     let accepted = try accepted(by: shop.doorbuster("replay", Self.file, "--json"))
     var audit = try Audit(shop)
@@ -61,6 +63,19 @@ struct ReplayCrashTests {
     var audit = try Audit(shop)
     try audit.run(accepted: first.union(second))
     expectWhole(audit, second)
+  }
+
+  /// Stops a worker where it has taken messages and not acknowledged them. Its consumer's name begins with its pid.
+  private func stopHoldingMessages(_ worker: Subprocess, in shop: Shop) throws {
+    let redis = try shop.server.connect()
+    try waitUntil("messages in the worker's hands") {
+      worker.signal(SIGSTOP)
+      let consumers = try redis.call("XINFO", "CONSUMERS", Audit.topic, Audit.group).elements ?? []
+      let own = consumers.first { $0["name"]?.text?.hasPrefix("\(worker.pid)-") ?? false }
+      if let held = own?["pending"]?.integer, held > 0 { return true }
+      worker.signal(SIGCONT)
+      return false
+    }
   }
 
   /// A token that a check-back gave up is over: its buyer was told, and needs a new one. All others are orders.
