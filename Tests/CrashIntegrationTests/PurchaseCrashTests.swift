@@ -16,7 +16,7 @@ struct PurchaseCrashTests {
   )
   func purchase(crash: String) throws {
     let shop = try Shop()
-    let buying = try shop.probe(stock: Self.stock, "seed=7", "clicks=40", "crash=\(crash)")
+    let buying = try shop.probe(stock: Self.stock, "seed=7", "clicks=60", "crash=\(crash)")
     let promised = Set(try buying.diedOfCrash())
     try expectTraces(of: crash, in: shop)
 
@@ -27,7 +27,7 @@ struct PurchaseCrashTests {
     #expect(!audit.sold.isEmpty)
 
     // The same buyers ask again: whoever had bought hears so, and nobody buys twice.
-    let again = try shop.probe(stock: Self.stock, "seed=7", "clicks=40", "work=yes")
+    let again = try shop.probe(stock: Self.stock, "seed=7", "clicks=60", "work=yes")
     let confirmed = Set(try again.endedWell())
     #expect(confirmed.isSuperset(of: promised))
     var lastAudit = try Audit(shop)
@@ -39,14 +39,14 @@ struct PurchaseCrashTests {
   @Test(
     "between any two steps of a check-back leaves it to the next one",
     .timeLimit(.minutes(2)),
-    arguments: ["check/before/2", "fence/before/2", "fence/after/2", "check/after/2"]
+    arguments: ["check/before/1", "fence/before/1", "fence/after/1", "check/after/1"]
   )
   func checkBack(crash: String) throws {
     let shop = try Shop()
-    let buying = try shop.probe(stock: Self.stock, "seed=11", "clicks=40", "crash=commit/before/15")
+    let buying = try shop.probe(stock: Self.stock, "seed=11", "clicks=60", "crash=commit/before/15")
     let promised = Set(try buying.diedOfCrash())
     let halves = try #require(try shop.server.call("XLEN", Audit.topic + ":half").integer)
-    #expect(halves > 1)
+    #expect(halves > 0)
 
     _ = try shop.probe(stock: Self.stock, "work=yes", "crash=\(crash)").diedOfCrash()
     _ = try shop.probe(stock: Self.stock, "work=yes").endedWell()

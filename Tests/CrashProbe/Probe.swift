@@ -115,16 +115,26 @@ struct Probe {
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<8 {
         group.addTask {
-          while let click = crowd.click() { report(await doorbuster.purchase(click), of: click) }
+          while let click = crowd.click() { await buy(click) }
         }
       }
     }
   }
 
+  /// A buyer who hears nothing certain asks again, a bounded number of times.
+  private func buy(_ click: Purchase) async {
+    for _ in 0..<20 {
+      switch await doorbuster.purchase(click) {
+      case .accepted: return tell(click.token)
+      case .refused, .cancelled: return
+      case .unknown, .failed: continue
+      }
+    }
+  }
+
   /// By `write`, past every buffer that would die with the process.
-  private func report(_ outcome: PurchaseOutcome, of purchase: Purchase) {
-    guard case .accepted = outcome else { return }
-    let line = purchase.token.bytes + [UInt8(ascii: "\n")]
+  private func tell(_ token: Token) {
+    let line = token.bytes + [UInt8(ascii: "\n")]
     _ = write(1, line, line.count)
   }
 
