@@ -88,6 +88,15 @@ let tests: [Target] = [
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
+  .executableTarget(
+    name: "crash-probe",
+    dependencies: ["Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "TestServers", log],
+    path: "Tests/CrashProbe"
+  ),
+  .testTarget(
+    name: "CrashIntegrationTests",
+    dependencies: ["TestServers", "crash-probe", .product(name: "GRDB", package: "GRDB.swift")]
+  ),
 ]
 
 let package = Package(

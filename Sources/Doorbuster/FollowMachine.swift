@@ -7,8 +7,13 @@ import Stock
 /// A purchase that is overdue (older than the check's bound) is recorded like a message **before** the position may
 /// pass it, and so is settled where the database rejects it. The position moves only after that, so a crash at any step
 /// finds the same purchase before the position again, hears `alreadyRecorded(rejected)`, and settles it again.
-/// Younger purchases without an order make the position wait for their messages. An order that the database can't
-/// write for its own sake is reported and passed, as it must not hold up its neighbours.
+/// Younger purchases without an order make the position wait for their messages. An order that the
+/// database can't write for its own sake is reported and passed, as it must not hold up its neighbours.
+///
+/// A conflict that the database finds while the position passes is a young purchase's (an overdue one's was settled
+/// before). A crash right then forgets it here, and not for good: its message is not acknowledged before it has met the
+/// same conflict and settled it. A rejection is never found that late: what is passed without a row is cancelled
+/// already, and takes no stock.
 struct FollowMachine {
   enum Action: Hashable {
     case loadPosition

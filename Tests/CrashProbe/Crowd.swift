@@ -1,0 +1,36 @@
+import Stock
+import Synchronization
+import TestServers
+
+/// A seeded crowd: buyers of 1 to 3 units, one click in five being the double of an earlier one, or with twins
+/// another user's with the same token. The same seed gives the same clicks in every process.
+final class Crowd: Sendable {
+  private let clicks: [Purchase]
+  private let next = Mutex(0)
+
+  init(sku: SKU, seed: UInt64, clicks count: Int, twins: Bool) throws {
+    var random = SplitMix64(seed: seed)
+    var clicks: [Purchase] = []
+    for index in 0..<count {
+      if index > 0, random.oneIn(5) {
+        let first = clicks[Int(random.next() % UInt64(index))]
+        let user = twins ? try UserID("twin-\(index)") : first.user
+        clicks.append(try Purchase(sku: sku, user: user, token: first.token, quantity: first.quantity))
+      } else {
+        let quantity = Int64(random.next() % 3) + 1
+        clicks.append(
+          try Purchase(sku: sku, user: UserID("user-\(index)"), token: Token("token-\(index)"), quantity: quantity)
+        )
+      }
+    }
+    self.clicks = clicks
+  }
+
+  /// The next click; nil after the last.
+  func click() -> Purchase? {
+    next.withLock { next in
+      defer { next += 1 }
+      return next < clicks.count ? clicks[next] : nil
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import Doorbuster
+import Foundation
+import Logging
+import Messaging
+import Orders
+import RedisDriver
+import RedisStreams
+import SQLiteStore
+import Stock
+import StockClient
+
+/// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
+///
+///     crash-probe redis=URL database=PATH sku=SKU stock=N [buckets=N] [seed=N clicks=N [twins=yes]] [work=yes]
+///         [crash=STEP/SIDE/K]
+///
+/// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
+/// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way.
+@main
+struct Probe {
+  static func main() async {
+    do {
+      try await Probe(Settings(CommandLine.arguments.dropFirst())).run()
+    } catch {
+      FileHandle.standardError.write(Data("crash-probe: \(error)\n".utf8))
+      exit(1)
+    }
+  }
+
+  private let settings: Settings
+  private let sku: SKU
+  private let stock: StockClient
+  private let store: SQLiteStore
+  private let doorbuster: Doorbuster
+
+  private init(_ settings: Settings) async throws {
+    self.settings = settings
+    sku = try SKU(settings.text("sku"))
+    var logger = Logger(label: "crash-probe") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = .warning
+    let fuse = Fuse(try settings.crashPoint())
+    let configuration = Self.configuration
+    store = try await SQLiteStore.open(path: settings.text("database"), strategy: .groupCommit, logger: logger)
+    stock = try await StockClient.connect(RedisURL(settings.text("redis")))
+    let broker = RedisStreamsBroker(stock.redis, options: Self.options, logger: logger)
+    doorbuster = try Doorbuster(
+      stock: FusedStock(stock: stock, fuse: fuse),
+      broker: FusedBroker(broker: broker, fuse: fuse),
+      orders: FusedStore(orders: store, fuse: fuse),
+      configuration: configuration,
+      logger: logger
+    )
+  }
+
+  /// Scaled down, so that a test sees all bounds pass in seconds.
+  private static var configuration: DoorbusterConfiguration {
+    var configuration = DoorbusterConfiguration()
+    configuration.firstCheck = .seconds(1)
+    configuration.purchaseDeadline = .milliseconds(700)
+    configuration.storeFromLogAfter = .milliseconds(1_200)
+    configuration.batchMax = 8
+    configuration.logInterval = .milliseconds(20)
+    configuration.upkeepInterval = .milliseconds(100)
+    return configuration
+  }
+
+  private static let options = RedisStreamsOptions(
+    checkAfter: configuration.firstCheck,
+    checkInterval: .milliseconds(50),
+    checkDelay: .milliseconds(200),
+    retryDelay: .milliseconds(100),
+    visibility: .milliseconds(700),
+    pollInterval: .milliseconds(50)
+  )
+
+  private func run() async throws {
+    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
+    let path: SalePath = terms.buckets == 1 ? .redisMQ : .combined
+    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for service in services() {
+        group.addTask {
+          try await service()
+          return false
+        }
+      }
+      group.addTask {
+        try await buy()
+        if settings.says("work") { try await waitUntilSettled() }
+        return true
+      }
+      while let isDone = try await group.next() {
+        guard isDone else { throw ProbeError("a service ended before the run did") }
+        break
+      }
+      group.cancelAll()
+    }
+    await stock.close()
+    await store.close()
+  }
+
+  private func services() -> [@Sendable () async throws -> Void] {
+    var services: [@Sendable () async throws -> Void] = [{ try await doorbuster.run() }]
+    if settings.says("work") {
+      services.append { try await doorbuster.worker().run() }
+      services.append { try await doorbuster.checkBack().run() }
+    }
+    return services
+  }
+
+  private func buy() async throws {
+    let clicks = Int(try settings.number("clicks", default: 0))
+    let seed = UInt64(try settings.number("seed", default: 0))
+    let crowd = try Crowd(sku: sku, seed: seed, clicks: clicks, twins: settings.says("twins"))
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          while let click = crowd.click() { await buy(click) }
+        }
+      }
+    }
+  }
+
+  /// A buyer who hears nothing certain asks again, a bounded number of times.
+  private func buy(_ click: Purchase) async {
+    for _ in 0..<20 {
+      switch await doorbuster.purchase(click) {
+      case .accepted: return tell(click.token)
+      case .refused, .cancelled: return
+      case .unknown, .failed: continue
+      }
+    }
+  }
+
+  /// By `write`, past every buffer that would die with the process.
+  private func tell(_ token: Token) {
+    let line = token.bytes + [UInt8(ascii: "\n")]
+    _ = write(1, line, line.count)
+  }
+
+  private func waitUntilSettled() async throws {
+    while try await !doorbuster.status(sku).isSettled { try await Task.sleep(for: .milliseconds(5)) }
+  }
+}
+
+struct ProbeError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// The arguments, each `name=value`.
+struct Settings: Sendable {
+  private var values: [String: String] = [:]
+
+  init(_ arguments: some Sequence<String>) throws {
+    for argument in arguments {
+      let words = argument.split(separator: "=", maxSplits: 1).map(String.init)
+      guard words.count == 2 else { throw ProbeError("'\(argument)' is not name=value") }
+      values[words[0]] = words[1]
+    }
+  }
+
+  func says(_ name: String) -> Bool { values[name] == "yes" }
+
+  func text(_ name: String) throws -> String {
+    guard let value = values[name] else { throw ProbeError("\(name) is missing") }
+    return value
+  }
+
+  func number(_ name: String, default absent: Int64? = nil) throws -> Int64 {
+    guard let text = values[name] else {
+      guard let absent else { throw ProbeError("\(name) is missing") }
+      return absent
+    }
+    guard let number = Int64(text) else { throw ProbeError("\(name) is '\(text)', which is no number") }
+    return number
+  }
+
+  func crashPoint() throws -> CrashPoint? {
+    guard let text = values["crash"] else { return nil }
+    guard let point = CrashPoint(text) else { throw ProbeError("crash is '\(text)', which is no crash point") }
+    return point
+  }
+}
