@@ -72,6 +72,7 @@ struct DemoCommand: AsyncParsableCommand {
     let faults = FaultReport(command: "demo", progress: progress)
     let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: Int(requests)) { try crowd.next() }
+    progress.announce("comparing the books, purchase by purchase")
     let books = try await deployment.doorbuster.books(sku)
     progress.clear()
     return RunReport(outcome, badLines: 0, books: [books], newOrders: books.databaseOrders)

@@ -100,6 +100,7 @@ struct ReplayCommand: AsyncParsableCommand {
     let faults = FaultReport(command: "replay", progress: progress)
     let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
+    progress.announce("comparing the books, purchase by purchase")
     var books: [SaleBooks] = []
     for sku in skus { books.append(try await deployment.doorbuster.books(sku)) }
     progress.clear()
