@@ -46,13 +46,15 @@ struct DemoCommand: AsyncParsableCommand {
     let requests = Int(requests)
     let seed = seed ?? Int64.random(in: 0...StockLimits.quantityMax)
     let stop = StopSignal()
-    let report = try await RunEnvironment.with(servers.choice) { environment in
-      Output.note("demo: \(requests) requests for \(stock) units, \(environment.description), seed \(seed)")
-      return try await Deployment.with(environment.choice) { deployment in
-        let sku = try SKU("demo-\(seed)")
-        _ = try await deployment.doorbuster.createSale(sku, stock: stock)
-        let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: UInt64(seed))
-        return try await sell(sku, to: crowd, deployment, stop)
+    let report = try await stop.watching {
+      try await RunEnvironment.with(servers.choice) { environment in
+        Output.note("demo: \(requests) requests for \(stock) units, \(environment.description), seed \(seed)")
+        return try await Deployment.with(environment.choice) { deployment in
+          let sku = try SKU("demo-\(seed)")
+          _ = try await deployment.doorbuster.createSale(sku, stock: stock)
+          let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: UInt64(seed))
+          return try await sell(sku, to: crowd, deployment, stop)
+        }
       }
     }
     try report.print(json: output.json)
@@ -70,6 +72,7 @@ struct DemoCommand: AsyncParsableCommand {
     let faults = FaultReport(command: "demo", progress: progress)
     let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: Int(requests)) { try crowd.next() }
+    progress.announce("comparing the books, purchase by purchase")
     let books = try await deployment.doorbuster.books(sku)
     progress.clear()
     return RunReport(outcome, badLines: 0, books: [books], newOrders: books.databaseOrders)

@@ -5,7 +5,7 @@ import Foundation
 #endif
 
 /// A redis-server of our own with the module loaded, on a free port of 127.0.0.1, a unix socket and a directory that
-/// the caller owns. It ends with this process, however that ends.
+/// the caller owns. It ends with this process, however that ends; where that was sudden, its directory goes too.
 final class LocalRedisServer: Sendable {
   /// The socket's URL, for this process.
   let url: String
@@ -44,6 +44,7 @@ final class LocalRedisServer: Sendable {
 
   /// Ends the server and waits for it.
   func stop() async {
+    if process.isRunning { try? lifeline.fileHandleForWriting.write(contentsOf: Data("\n".utf8)) }
     try? lifeline.fileHandleForWriting.close()
     for await _ in end {}
   }
@@ -69,14 +70,20 @@ final class LocalRedisServer: Sendable {
     let process = Process()
     let lifeline = Pipe()
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    // The shell waits for our end of the pipe to close, which our death does too, and ends the server: outright, as
-    // its directory goes with it, and as it may have inherited SIGTERM blocked. It is in a session of its own, so that
-    // Ctrl-C reaches us alone and the server outlives our last purchases.
+    // The shell waits for a line from us or for our death, which closes the pipe, and ends the server: outright, as its
+    // directory goes with it, and as it may have inherited SIGTERM blocked. Only after our death it removes the
+    // directory, which otherwise is ours. It can't use `wait`, which hangs where SIGCHLD was inherited blocked. The
+    // server is in a session of its own, so that Ctrl-C reaches us alone and it outlives our last purchases.
     process.arguments = [
       "-c",
-      "setsid \"$@\" </dev/null & child=$!; trap '' INT TERM; cat >/dev/null; kill -9 $child 2>/dev/null; wait $child",
-      "sh", server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket, "--dir", directory.path,
-      "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+      """
+      directory=$1; shift; trap '' INT TERM; setsid "$@" </dev/null & child=$!
+      read -r _; alive=$?; while kill -9 $child 2>/dev/null; do sleep 0.01; done
+      [ $alive = 0 ] || rm -rf "$directory"
+      """,
+      "sh", directory.path, server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket,
+      "--dir", directory.path, "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync", "everysec",
+      "--save", "",
       "--loadmodule", module,
     ]
     // Our end must be ours alone, or it would never close.

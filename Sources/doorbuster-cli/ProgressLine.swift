@@ -21,7 +21,19 @@ final class ProgressLine: Sendable {
       last = now
       return true
     }
-    if isDue { FileHandle.standardError.write(Data("\r\u{1B}[K\(text())".utf8)) }
+    if isDue { announce(text()) }
+  }
+
+  /// At once: what is shown until the next step.
+  func announce(_ text: String) {
+    guard isShown else { return }
+    // A line that wraps can't be written over.
+    FileHandle.standardError.write(Data("\r\u{1B}[K\(text.prefix(Self.columns - 1))".utf8))
+  }
+
+  private static var columns: Int {
+    var size = winsize()
+    return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 1 ? Int(size.ws_col) : 80
   }
 
   func clear() {

@@ -38,12 +38,14 @@ struct ReplayCommand: AsyncParsableCommand {
     let orders = try readFile()
     let demand = try demand(of: orders)
     let stop = StopSignal()
-    let report = try await RunEnvironment.with(servers.choice) { environment in
-      Output.note("replay: \(file), \(demand.count) products, \(environment.description)")
-      return try await Deployment.with(environment.choice) { deployment in
-        let skus = demand.keys.sorted { $0.text < $1.text }
-        for sku in skus { try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) }
-        return try await replay(orders, skus, deployment, stop)
+    let report = try await stop.watching {
+      try await RunEnvironment.with(servers.choice) { environment in
+        Output.note("replay: \(file), \(demand.count) products, \(environment.description)")
+        return try await Deployment.with(environment.choice) { deployment in
+          let skus = demand.keys.sorted { $0.text < $1.text }
+          for sku in skus { try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) }
+          return try await replay(orders, skus, deployment, stop)
+        }
       }
     }
     try report.print(json: output.json)
@@ -98,6 +100,7 @@ struct ReplayCommand: AsyncParsableCommand {
     let faults = FaultReport(command: "replay", progress: progress)
     let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress, faults: faults)
     let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
+    progress.announce("comparing the books, purchase by purchase")
     var books: [SaleBooks] = []
     for sku in skus { books.append(try await deployment.doorbuster.books(sku)) }
     progress.clear()

@@ -41,10 +41,6 @@ struct SaleRun: Sendable {
         return nil
       }
       group.addTask {
-        await stop.watch()
-        return nil
-      }
-      group.addTask {
         let start = ContinuousClock.now
         let tally = try await buy(expecting: requests, since: start, next)
         let bought = ContinuousClock.now
@@ -60,7 +56,7 @@ struct SaleRun: Sendable {
       defer { group.cancelAll() }
       while let outcome = try await group.next() {
         if let outcome { return outcome }
-        if !stop.isStopping { throw CommandFailure("a service of the run ended before the run did") }
+        throw CommandFailure("a service of the run ended before the run did")
       }
       throw CommandFailure("the run ended without an outcome")
     }

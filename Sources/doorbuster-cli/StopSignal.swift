@@ -20,8 +20,14 @@ final class StopSignal: Sendable {
     }
   }
 
-  /// Waits for signals until the task is cancelled. `onFirst` runs at the first.
-  func watch(onFirst: @Sendable () -> Void = {}) async {
+  /// Runs something with signals as wishes. Outside it they end the process on the spot.
+  func watching<Result>(_ body: () async throws -> Result) async throws -> Result {
+    async let _ = watch()
+    return try await body()
+  }
+
+  /// Until the task is cancelled.
+  private func watch() async {
     for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
       let isFirst = received.withLock { received in
         guard received == nil else { return false }
@@ -29,7 +35,6 @@ final class StopSignal: Sendable {
         return true
       }
       guard isFirst else { exit(signal == .sigint ? 130 : 143) }
-      onFirst()
     }
   }
 }

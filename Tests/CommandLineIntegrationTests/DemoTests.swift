@@ -115,7 +115,7 @@ func expectBalance(_ report: JSON, sourceLocation: SourceLocation = #_sourceLoca
     #expect(try leftProcesses == [])
   }
 
-  @Test("The server of a demo that was killed ends by itself")
+  @Test("The server of a demo that was killed ends by itself, and its directory goes with it")
   func killed() throws {
     let run = try Doorbuster.start(
       ["demo", "--requests", "100000000", "--stock", "100000000"],
@@ -125,7 +125,7 @@ func expectBalance(_ report: JSON, sourceLocation: SourceLocation = #_sourceLoca
     try waitUntil("the first purchases") { run.stderr.contains("accepted") }
     #expect(try !leftProcesses.isEmpty)
     try run.kill9()
-    try waitUntil("the end of the server") { try leftProcesses.isEmpty }
+    try waitUntil("the end of the server") { try leftProcesses.isEmpty && leftFiles.isEmpty }
   }
 
   @Test("A demo on given servers leaves its sale there, balanced")
