@@ -102,7 +102,7 @@ let tests: [Target] = [
 let package = Package(
   name: "doorbuster",
   products: [
-    .library(name: "StockClient", targets: ["StockClient"]),
+    .library(name: "StockClient", targets: ["StockClient", "Stock", "RedisDriver"]),
     .library(
       name: "Doorbuster",
       targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore"]
