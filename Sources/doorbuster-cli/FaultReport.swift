@@ -1,10 +1,10 @@
 import Stock
 import Synchronization
 
-/// Tells standard error which requests failed: the first of them one by one, the rest as a number, so that an outage in
-/// a long run does not bury its cause.
+/// Tells standard error which requests failed: one by one as far as a crash or two of a server can make them fail, the
+/// rest as a number, so that an outage in a long run does not bury its cause.
 final class FaultReport: Sendable {
-  static let linesMax = 100
+  static let linesMax = 4 * SaleRun.concurrency
 
   private let command: String
   private let progress: ProgressLine
