@@ -1,6 +1,6 @@
 import CStockABI
 
-// The commands of §3 of the design, each in two steps: look and decide, then record. Arguments are within their bounds.
+// The commands that change a bucket, each in two steps: look and decide, then record. Arguments are within bounds.
 extension Bucket {
   /// Takes `quantity` units for `user` under `token`. In order of precedence: fault `tokenMismatch`, `duplicate`,
   /// `cancelled`, `early`, `closed`, `limit`, `soldOut`, fault `overflow`, `ok`.

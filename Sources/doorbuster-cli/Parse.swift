@@ -6,10 +6,12 @@ import Stock
 enum Parse {
   @Sendable static func sku(_ text: String) throws -> SKU { try refusing { () throws(InvalidInput) in try SKU(text) } }
   @Sendable static func token(_ text: String) throws -> Token {
-    try refusing { () throws(InvalidInput) in try Token(text) }
+    try refuseRepaired(text, argument: "token")
+    return try refusing { () throws(InvalidInput) in try Token(text) }
   }
   @Sendable static func user(_ text: String) throws -> UserID {
-    try refusing { () throws(InvalidInput) in try UserID(text) }
+    try refuseRepaired(text, argument: "user")
+    return try refusing { () throws(InvalidInput) in try UserID(text) }
   }
 
   static func number(_ argument: String, _ bounds: ClosedRange<Int64>) -> @Sendable (String) throws -> Int64 {
@@ -45,6 +47,16 @@ enum Parse {
       throw ValidationError("the kind is '\(text)'; it must be parked or dead")
     }
     return kind
+  }
+
+  /// Arguments arrive as text in which every byte that is not UTF-8 was replaced by U+FFFD, so that different tokens
+  /// would become the same one. Such a character counts only where all arguments were UTF-8 as they came.
+  private static func refuseRepaired(_ text: String, argument: String) throws {
+    guard text.unicodeScalars.contains("\u{FFFD}") else { return }
+    for case let raw? in UnsafeBufferPointer(start: CommandLine.unsafeArgv, count: Int(CommandLine.argc))
+    where String(validatingCString: raw) == nil {
+      throw ValidationError("\(argument) is '\(text)'; it must be UTF-8 on the command line")
+    }
   }
 
   private static func refusing<Value>(_ parse: () throws(InvalidInput) -> Value) throws -> Value {
