@@ -202,7 +202,7 @@ extension Sale {
 
   var summary: String {
     """
-    \(stock) units in \(terms.buckets) buckets, limit \(terms.limit), opens \(terms.opensMs), closes \
+    \(stock) units in \(terms.buckets) \(terms.buckets == 1 ? "bucket" : "buckets"), limit \(terms.limit), opens \(terms.opensMs), closes \
     \(terms.closesMs), path \(path.rawValue)
     """
   }

@@ -40,7 +40,8 @@ struct ReplayCommand: AsyncParsableCommand {
     let stop = StopSignal()
     let report = try await stop.watching {
       try await RunEnvironment.with(servers.choice) { environment in
-        Output.note("replay: \(file), \(demand.count) products, \(environment.description)")
+        let products = demand.count == 1 ? "1 product" : "\(demand.count) products"
+        Output.note("replay: \(file), \(products), \(environment.description)")
         return try await Deployment.with(environment.choice) { deployment in
           let skus = demand.keys.sorted { $0.text < $1.text }
           for sku in skus { try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) }

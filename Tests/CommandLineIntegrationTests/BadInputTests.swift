@@ -45,6 +45,18 @@ import Testing
     (["messages", "list", "--kind", "lost"], "lost"),
   ]
 
+  @Test(
+    "A token or user that is not UTF-8 is refused, as it would become the same as others",
+    arguments: ["--user ann --token $'\\xff\\xfe'", "--user $'\\xff' --token t"]
+  )
+  func notUTF8(options: String) throws {
+    let command = "exec \"$0\" buy p \(options)"
+    let outcome = try Subprocess("bash", ["-c", command, try BuiltFiles.commandLine()]).wait()
+    #expect(outcome.status == .exited(64))
+    #expect(outcome.stdout.isEmpty)
+    #expect(outcome.stderr.contains("must be UTF-8"))
+  }
+
   @Test("A wrong argument is named with what it must be", arguments: wrongArguments)
   func wrongArgument(arguments: [String], culprit: String) throws {
     let outcome = try Doorbuster.run(arguments, environment: ["DOORBUSTER_REDIS": "unix:///nowhere"])
