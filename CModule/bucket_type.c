@@ -14,7 +14,7 @@ static void release(void *value) {
 static void save(RedisModuleIO *rdb, void *value) {
     stock_bucket *bucket = value;
     char *part = RedisModule_Alloc(PART_BYTES);
-    stock_cursor cursor = {0, 0};
+    stock_cursor cursor = {0};
     size_t count;
     RedisModule_SaveUnsigned(rdb, (uint64_t)stock_describe(bucket).log_last);
     while ((count = stock_encode(bucket, &cursor, part, PART_BYTES)) > 0)
@@ -37,7 +37,7 @@ static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
         }
         stock_fault fault = stock_apply(bucket, (stock_bytes){part, count});
         if (fault == STOCK_FAULT_VERSION)
-            RedisModule_LogIOError(rdb, "warning", "bucket payload of version %d, this module reads version %d",
+            RedisModule_LogIOError(rdb, "warning", "bucket payload of version %d, this module reads versions 1 to %d",
                                    (unsigned char)part[0], STOCK_PAYLOAD_VERSION);
         RedisModule_Free(part);
         if (fault != STOCK_FAULT_NONE)
@@ -56,7 +56,8 @@ static void *load(RedisModuleIO *rdb, int encoding) {
         return NULL;
     stock_bucket *bucket = NULL;
     stock_fault fault = load_parts(rdb, &bucket);
-    if (fault == STOCK_FAULT_NONE && bucket != NULL && (uint64_t)stock_describe(bucket).log_last == last) {
+    if (fault == STOCK_FAULT_NONE && bucket != NULL && stock_is_whole(bucket) &&
+        (uint64_t)stock_describe(bucket).log_last == last) {
         statistics_bucket_made();
         return bucket;
     }
@@ -69,7 +70,7 @@ static void *load(RedisModuleIO *rdb, int encoding) {
 
 static void rewrite(RedisModuleIO *aof, RedisModuleString *key, void *value) {
     char *part = RedisModule_Alloc(PART_BYTES);
-    stock_cursor cursor = {0, 0};
+    stock_cursor cursor = {0};
     size_t count;
     while ((count = stock_encode(value, &cursor, part, PART_BYTES)) > 0)
         RedisModule_EmitAOF(aof, "STOCK.APPLY", "sb", key, part, count);
@@ -81,7 +82,7 @@ static void *copy(RedisModuleString *from, RedisModuleString *to, const void *va
     (void)to;
     char *part = RedisModule_Alloc(PART_BYTES);
     stock_bucket *made = NULL;
-    stock_cursor cursor = {0, 0};
+    stock_cursor cursor = {0};
     stock_fault fault = STOCK_FAULT_NONE;
     size_t count;
     while (fault == STOCK_FAULT_NONE && (count = stock_encode(value, &cursor, part, PART_BYTES)) > 0)
@@ -96,18 +97,23 @@ static void *copy(RedisModuleString *from, RedisModuleString *to, const void *va
     return made;
 }
 
-// Whatever tells two buckets apart except the epoch and the hash key, which are no part of what was sold.
+// Whatever tells two buckets apart except the epoch and the hash key, which are no part of what was sold. Trimmed tokens
+// are told by their fingerprints under that key, which whatever carries a bucket carries along.
 static void digest(RedisModuleDigest *digest, void *value) {
     stock_bucket *bucket = value;
     stock_figures figures = stock_describe(bucket);
     long long numbers[] = {figures.settings.buckets, figures.settings.limit, figures.settings.opens,
                            figures.settings.closes,  figures.created,        figures.added,
-                           figures.available,        figures.sold,           figures.cancelled};
+                           figures.available,        figures.sold,           figures.cancelled,
+                           figures.tokens,           figures.log_first,      figures.log_last};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         RedisModule_DigestAddLongLong(digest, numbers[i]);
-    stock_cursor cursor;
+    stock_cursor cursor = {0}, kept = {0};
     stock_event event;
     char encoded[STOCK_EVENT_BYTES_MAX];
+    size_t count;
+    while ((count = stock_encode_kept(bucket, &kept, encoded)) > 0)
+        RedisModule_DigestAddStringBuffer(digest, encoded, count);
     if (stock_log_seek(bucket, figures.log_first - 1, 0, &cursor) == STOCK_FAULT_NONE) {
         while (stock_log_next(bucket, &cursor, &event))
             RedisModule_DigestAddStringBuffer(digest, encoded, stock_encode_event(&event, encoded));

@@ -222,6 +222,26 @@ int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     return finish(ctx, argv[1], argv[2], bucket, outcome);
 }
 
+int command_trim(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
+    if (argc < 3)
+        return RedisModule_WrongArity(ctx);
+    int64_t sequence, dropped, epoch = 0;
+    option options[] = {{.word = "EPOCH", .value = &epoch, .min = 1, .max = STOCK_NUMBER_MAX}};
+    if (!parse_number(ctx, "sequence", argv[2], 0, STOCK_NUMBER_MAX, &sequence))
+        return REDISMODULE_OK;
+    if (!parse_options(ctx, argv, argc, 3, options, sizeof options / sizeof *options))
+        return REDISMODULE_OK;
+    stock_bucket *bucket = open_bucket(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
+    if (bucket == NULL)
+        return REDISMODULE_OK;
+    stock_fault fault = stock_trim(bucket, sequence, epoch, &dropped);
+    if (fault != STOCK_FAULT_NONE)
+        return reply_fault(ctx, fault, "key", argv[1]);
+    if (dropped > 0)
+        propagate(ctx, argv[1], bucket);
+    return RedisModule_ReplyWithLongLong(ctx, dropped);
+}
+
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (argc != 3)
         return RedisModule_WrongArity(ctx);

@@ -14,6 +14,11 @@ static void reply_number_field(RedisModuleCtx *ctx, const char *field, int64_t n
     RedisModule_ReplyWithLongLong(ctx, number);
 }
 
+static void reply_null_field(RedisModuleCtx *ctx, const char *field) {
+    RedisModule_ReplyWithCString(ctx, field);
+    RedisModule_ReplyWithNull(ctx);
+}
+
 static void reply_word_field(RedisModuleCtx *ctx, const char *field, const char *word) {
     RedisModule_ReplyWithCString(ctx, field);
     RedisModule_ReplyWithCString(ctx, word);
@@ -41,17 +46,24 @@ int command_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     RedisModule_ReplyWithMap(ctx, 9);
     reply_bytes_field(ctx, "token", event->token);
     reply_bytes_field(ctx, "user", event->user);
-    if (event->user.start != NULL)
-        reply_number_field(ctx, "quantity", event->quantity);
+    if (event->action == STOCK_ACTION_FENCE)
+        reply_null_field(ctx, "quantity");
     else
-        reply_bytes_field(ctx, "quantity", event->user);
+        reply_number_field(ctx, "quantity", event->quantity);
     reply_word_field(ctx, "state", stock_state_word(purchase.state));
-    reply_number_field(ctx, "from", event->from);
-    reply_number_field(ctx, "to", event->to);
-    reply_number_field(ctx, "sequence", event->sequence);
-    reply_number_field(ctx, "timestamp", event->timestamp);
-    RedisModule_ReplyWithCString(ctx, "expires");
-    return RedisModule_ReplyWithNull(ctx);
+    if (purchase.is_trimmed) {
+        reply_null_field(ctx, "from");
+        reply_null_field(ctx, "to");
+        reply_number_field(ctx, "sequence", event->sequence);
+        reply_null_field(ctx, "timestamp");
+    } else {
+        reply_number_field(ctx, "from", event->from);
+        reply_number_field(ctx, "to", event->to);
+        reply_number_field(ctx, "sequence", event->sequence);
+        reply_number_field(ctx, "timestamp", event->timestamp);
+    }
+    reply_null_field(ctx, "expires");
+    return REDISMODULE_OK;
 }
 
 int command_info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {

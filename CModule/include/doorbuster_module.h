@@ -33,4 +33,5 @@ int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_log(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_trim(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);

@@ -12,10 +12,17 @@ public struct Bucket: ~Copyable {
   let hashing: KeyedHash
   var purchases: Int64 = 0
   var lastSequence: Int64 = 0
-  private var lastAddress: UInt64 = 0
-  private var log = ChunkList()
-  private var tokens = SlotTable()
-  private(set) var userUnits = UserUnits()
+  /// The place of the last event, 0 where that is not the last change.
+  var lastAddress: UInt64 = 0
+  var log = ChunkList()
+  var tokens = SlotTable()
+  /// Where the log begins.
+  var trimmed = TrimmedLog()
+  /// The tokens whose first event is gone.
+  var kept = KeptTokens()
+  /// How many of them a payload in parts has still to bring.
+  var awaitedTokens: Int64 = 0
+  var userUnits = UserUnits()
   /// Whether the units of each user are counted: from the first limit on.
   private(set) var countsUsers: Bool
 
@@ -45,11 +52,15 @@ public struct Bucket: ~Copyable {
       cancelled: books.cancelled,
       epoch: epoch,
       tokens: purchases,
-      log_first: 1,
+      log_first: trimmed.sequence &+ 1,
       log_last: lastSequence,
       settings: settings,
-      bytes: UInt64(truncatingIfNeeded: MemoryLayout<Bucket>.size &+ log.bytes &+ tokens.bytes &+ userUnits.bytes),
-      allocations: UInt64(truncatingIfNeeded: 2 &+ log.count &+ tokens.pieces &+ userUnits.pieces)
+      bytes: UInt64(
+        truncatingIfNeeded: MemoryLayout<Bucket>.size &+ log.bytes &+ kept.bytes &+ tokens.bytes &+ userUnits.bytes
+      ),
+      allocations: UInt64(
+        truncatingIfNeeded: 3 &+ log.count &+ kept.pieces &+ tokens.pieces &+ userUnits.pieces
+      )
     )
   }
 
@@ -63,17 +74,36 @@ public struct Bucket: ~Copyable {
   func find(_ token: Bytes, _ space: NameSpace) -> Lookup {
     let hash = hashing.hash(token, space)
     let place = tokens.find(hash) { address in
+      if KeptTokens.isKept(address) {
+        let record = kept.record(at: address)
+        return record.low == hash && record.isRestock == (space == .restock)
+          && record.high == hashing.secondHash(token, space)
+      }
       let record = Record(at: log.memory(at: address))
       return record.isRestock == (space == .restock) && record.token.equals(token)
     }
-    let record = place.address == 0 ? nil : Record(at: log.memory(at: place.address))
-    return Lookup(hash: hash, place: place, first: record)
+    if place.address == 0 { return Lookup(hash: hash, place: place, first: nil) }
+    if KeptTokens.isKept(place.address) {
+      return Lookup(hash: hash, place: place, first: .kept(kept.record(at: place.address)))
+    }
+    return Lookup(hash: hash, place: place, first: .logged(Record(at: log.memory(at: place.address))))
   }
 
   /// The sequence of the event that first took the token, 0 if none did.
   func sequence(of token: Lookup) -> Int64 {
-    guard let first = token.first else { return 0 }
-    return log.label(at: token.place.address) &+ first.place
+    switch token.first {
+    case .logged(let record): log.label(at: token.place.address) &+ record.place
+    case .kept: kept.sequence(at: token.place.address)
+    case nil: 0
+    }
+  }
+
+  /// Whether the token was first sent by this user; of a trimmed one, by the user's keyed hash.
+  func isUser(_ user: Bytes, of first: FirstEvent) -> Bool {
+    switch first {
+    case .logged(let record): record.user.equals(user)
+    case .kept(let record): !record.isFence && record.user == hashing.hash(user, .user)
+    }
   }
 
   /// The outcome of a command that changes nothing.
@@ -87,14 +117,19 @@ public struct Bucket: ~Copyable {
 
   // MARK: Reading the log
 
-  /// The cursor of the event after `after`; an `epoch` of 0 fits any. Faults: `epochMismatch`, `ahead`.
+  /// The cursor of the event after `after`; an `epoch` of 0 fits any. Faults: `epochMismatch`, `ahead`, `trimmed`.
   func seek(after: Int64, epoch: Int64, _ cursor: inout LogCursor) -> Fault {
     if epoch != 0 && epoch != self.epoch { return .epochMismatch }
     if after > lastSequence { return .ahead }
-    var next = LogCursor(position: log.chunkStart(label: after &+ 1), sequence: 0)
+    if after < trimmed.sequence { return .trimmed }
+    if after == trimmed.sequence {
+      cursor = LogCursor(position: trimmed.next, sequence: after &+ 1, kept: 0)
+      return .none
+    }
+    var next = LogCursor(position: log.chunkStart(label: after &+ 1), sequence: 0, kept: 0)
     next.sequence = log.label(at: next.position)
     while next.sequence <= after {
-      next.position &+= units(at: next.position)
+      next.position &+= Record(at: log.memory(at: next.position)).units
       next.sequence &+= 1
     }
     cursor = next
@@ -105,18 +140,15 @@ public struct Bucket: ~Copyable {
   func next(_ cursor: inout LogCursor) -> Event? {
     guard cursor.sequence <= lastSequence else { return nil }
     let position = log.settled(cursor.position)
-    let event = Record(at: log.memory(at: position)).event(sequence: cursor.sequence)
-    cursor.position = position &+ units(at: position)
+    let record = Record(at: log.memory(at: position))
+    let event = record.event(sequence: cursor.sequence)
+    cursor.position = position &+ record.units
     cursor.sequence &+= 1
     return event
   }
 
-  /// The event that was made last.
+  /// The event that was made last; only where it is the last change.
   var lastEvent: Event { Record(at: log.memory(at: lastAddress)).event(sequence: lastSequence) }
-
-  private func units(at position: UInt64) -> UInt64 {
-    UInt64(truncatingIfNeeded: (Record(at: log.memory(at: position)).size &+ 3) &>> 2)
-  }
 
   // MARK: Changing
 
@@ -152,7 +184,7 @@ public struct Bucket: ~Copyable {
       place = token.place
       guard tokens.reserve(token.hash, &place) else { return .overflow }
     }
-    if countsUsers && !countUnits(of: event) { return .overflow }
+    if countsUsers && !countUnits(of: event, token) { return .overflow }
     self.books = books
     let entry = log.append(size: Record.size(of: event), label: event.sequence)
     let state: PurchaseState = event.action == .fence ? .cancelled : .sold
@@ -171,32 +203,101 @@ public struct Bucket: ~Copyable {
     return .none
   }
 
-  private mutating func countUnits(of event: Event) -> Bool {
-    guard event.user.count > 0 else { return true }
-    let hash = hashing.hash(event.user, .user)
-    guard userUnits.reserve(event.user, hash) else { return false }
-    userUnits.change(event.user, hash, by: event.action == .deduct ? event.quantity : 0 &- event.quantity)
-    return true
+  private mutating func countUnits(of event: Event, _ token: Lookup?) -> Bool {
+    switch event.action {
+    case .deduct: return userUnits.add(event.quantity, to: hashing.hash(event.user, .user))
+    case .cancel:
+      guard let first = token?.first else { return true }
+      return userUnits.add(0 &- event.quantity, to: userHash(of: first))
+    case .create, .add, .fence, .schedule: return true
+    }
   }
 
-  /// Starts to count the units of each user, from what the log tells; false where memory can't be addressed.
+  private func userHash(of first: FirstEvent) -> UInt64 {
+    switch first {
+    case .logged(let record): hashing.hash(record.user, .user)
+    case .kept(let record): record.user
+    }
+  }
+
+  /// Starts to count the units of each user, from what is sold; false where memory can't be addressed.
   mutating func countUsers() -> Bool {
     if countsUsers { return true }
-    var cursor = LogCursor(position: ChunkList.start, sequence: 1)
     userUnits = UserUnits()
-    while let event = next(&cursor) {
-      guard countUnits(of: event) else { return false }
+    var position: UInt64 = 0
+    var rest = kept.count
+    while rest > 0 {
+      let token = kept.next(&position)
+      if token.action == .deduct && !token.isCancelled {
+        guard userUnits.add(token.quantity, to: token.user) else { return false }
+      }
+      rest &-= 1
+    }
+    position = trimmed.next
+    var sequence = trimmed.sequence
+    while sequence < lastSequence {
+      position = log.settled(position)
+      let record = Record(at: log.memory(at: position))
+      if record.isPurchase && !record.isCancelled {
+        guard userUnits.add(record.quantity, to: hashing.hash(record.user, .user)) else { return false }
+      }
+      position &+= record.units
+      sequence &+= 1
     }
     countsUsers = true
     return true
   }
 }
 
-/// What is known of a token: its hash, its place in the table, and the record of its first event.
+/// What is known of a token: its hash, its place in the table, and its first event.
 struct Lookup {
   let hash: UInt64
   let place: SlotTable.Place
-  let first: Record?
+  let first: FirstEvent?
+}
+
+/// The event that first took a token: as it lies in the log, or what is kept of it after a trim.
+enum FirstEvent {
+  case logged(Record)
+  case kept(KeptRecord)
+
+  /// Whether the token was marked cancelled before any deduction: it has no user.
+  var isFence: Bool {
+    switch self {
+    case .logged(let record): record.isFence
+    case .kept(let record): record.isFence
+    }
+  }
+
+  var isCancelled: Bool {
+    switch self {
+    case .logged(let record): record.isCancelled
+    case .kept(let record): record.isCancelled
+    }
+  }
+
+  /// With its sign.
+  var quantity: Int64 {
+    switch self {
+    case .logged(let record): record.quantity
+    case .kept(let record): record.quantity
+    }
+  }
+
+  /// No bytes where they are gone or never were.
+  var user: Bytes {
+    switch self {
+    case .logged(let record): record.user
+    case .kept: .none
+    }
+  }
+
+  func markCancelled() {
+    switch self {
+    case .logged(let record): record.markCancelled()
+    case .kept(let record): record.markCancelled()
+    }
+  }
 }
 
 /// The totals of a bucket. Always: `created + added = available + sold`, each of them at most 2^53.
@@ -222,10 +323,12 @@ struct Books {
     }
     next.available = event.to
     // Each term is within 2^53 of zero and each quantity too, so no sum here can pass 2^63.
-    guard next.available >= 0, next.sold >= 0, next.created &+ next.added <= Limits.number,
-      next.added.magnitude <= Limits.number.magnitude, next.cancelled <= Limits.number,
-      next.created &+ next.added == next.available &+ next.sold
-    else { return nil }
-    return next
+    return next.isSound ? next : nil
+  }
+
+  /// Whether each total is within its bounds and they balance.
+  var isSound: Bool {
+    available >= 0 && sold >= 0 && created &+ added <= Limits.number && added.magnitude <= Limits.number.magnitude
+      && cancelled <= Limits.number && created &+ added == available &+ sold
   }
 }

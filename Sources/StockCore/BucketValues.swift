@@ -54,11 +54,13 @@ import CStockABI
 
   /// What a bucket knows of a token, owning its bytes.
   public struct KnownToken: Equatable, Sendable {
-    /// The event that first took the token.
+    /// The event that first took the token. Where it was trimmed, only token, sequence and action are known.
     public var first: LoggedEvent
     /// 0 for a fence, which has no user either.
     public var quantity: Int64
     public var state: PurchaseState
+    /// Whether that event was trimmed.
+    public var isTrimmed: Bool
   }
 
   /// A request or payload that can't be served.
@@ -101,11 +103,24 @@ import CStockABI
       token.withBytes { add(token: $0, quantity: quantity, now: now) }
     }
 
+    /// `STOCK.TRIM`: how many events went; `epoch` nil fits any. Throws `epochMismatch`, `ahead` or `overflow`.
+    public mutating func trim(to sequence: Int64, epoch: Int64? = nil) throws(StockError) -> Int64 {
+      var dropped: Int64 = 0
+      let fault = trim(to: sequence, epoch: epoch ?? 0, dropped: &dropped)
+      guard fault == .none else { throw StockError(fault: fault) }
+      return dropped
+    }
+
     /// `STOCK.GET`: nil if the token is unknown.
     public func known(token: [UInt8]) -> KnownToken? {
       token.withBytes { bytes in
         purchase(token: bytes).map {
-          KnownToken(first: LoggedEvent($0.event), quantity: $0.event.quantity, state: $0.state)
+          KnownToken(
+            first: LoggedEvent($0.event),
+            quantity: $0.event.quantity,
+            state: $0.state,
+            isTrimmed: $0.is_trimmed
+          )
         }
       }
     }
@@ -120,7 +135,7 @@ import CStockABI
       return events
     }
 
-    /// What the last event propagates.
+    /// What the last event, or a trim after it, propagates. A bucket that was restored has made no change.
     public var lastChange: [UInt8] {
       [UInt8](unsafeUninitializedCapacity: STOCK_CHANGE_BYTES_MAX) { buffer, count in
         guard let start = buffer.baseAddress else { return }
@@ -152,6 +167,7 @@ import CStockABI
         let fault = bucket.apply(payload)
         guard fault == .none else { throw StockError(fault: fault) }
       }
+      guard bucket.awaitedTokens == 0 else { throw StockError(fault: .damaged) }
       return bucket
     }
 

@@ -83,6 +83,11 @@ struct ByteReader {
     return start.load(as: UInt8.self)
   }
 
+  mutating func word() -> UInt64 {
+    guard let start = bytes(8).start else { return 0 }
+    return start.word(at: 0)
+  }
+
   /// A number of 0 to 2^53, in seven bits a byte, the lowest first.
   mutating func number() -> Int64 {
     var value: UInt64 = 0
@@ -123,6 +128,11 @@ struct ByteWriter {
   mutating func byte(_ value: UInt8) {
     start.storeBytes(of: value, toByteOffset: count, as: UInt8.self)
     count &+= 1
+  }
+
+  mutating func word(_ value: UInt64) {
+    (start + count).store(number: value, width: 8)
+    count &+= 8
   }
 
   mutating func number(_ value: Int64) {

@@ -8,14 +8,14 @@ extension Bucket {
     let known = find(token, .purchase)
     if let first = known.first {
       if first.isFence { return unchanged(.cancelled) }
-      guard first.quantity == quantity, first.user.equals(user) else { return failed(.tokenMismatch) }
+      guard first.quantity == quantity, isUser(user, of: first) else { return failed(.tokenMismatch) }
       if first.isCancelled { return unchanged(.cancelled) }
       return unchanged(.duplicate, sequence: sequence(of: known))
     }
     if settings.opens > now { return unchanged(.early) }
     if settings.closes != 0 && settings.closes <= now { return unchanged(.closed) }
     if settings.limit != 0 {
-      let units = userUnits.units(of: user, hashing.hash(user, .user))
+      let units = userUnits.units(of: hashing.hash(user, .user))
       if quantity > settings.limit &- units { return unchanged(.limit) }
     }
     if quantity > books.available { return unchanged(.soldOut) }
@@ -33,7 +33,7 @@ extension Bucket {
     if first.isCancelled { return unchanged(.duplicate, sequence: sequence(of: known)) }
     let event = makeEvent(
       .cancel,
-      token: first.token,
+      token: token,
       user: first.user,
       quantity: first.quantity,
       offSale: offSale,
@@ -65,7 +65,7 @@ extension Bucket {
   }
 
   /// Sets limit and window. Nothing changes, and no event is made, where they are so already. Counting what each user
-  /// has bought begins with the first limit and reads the whole log once.
+  /// has bought begins with the first limit and reads all that is known once.
   public mutating func schedule(limit: Int64, opens: Int64, closes: Int64, now: Int64) -> Outcome {
     if limit == settings.limit && opens == settings.opens && closes == settings.closes { return unchanged(.ok) }
     if limit != 0 && !countUsers() { return failed(.overflow) }
@@ -80,8 +80,18 @@ extension Bucket {
   func purchase(token: Bytes) -> Purchase? {
     let known = find(token, .purchase)
     guard let first = known.first else { return nil }
-    let event = first.event(sequence: sequence(of: known))
-    return Purchase(event: event, state: first.isCancelled ? .cancelled : .sold)
+    let state: PurchaseState = first.isCancelled ? .cancelled : .sold
+    switch first {
+    case .logged(let record):
+      return Purchase(event: record.event(sequence: sequence(of: known)), state: state, is_trimmed: false)
+    case .kept(let record):
+      var event = Event()
+      event.sequence = sequence(of: known)
+      event.action = record.isFence ? .fence : .deduct
+      event.quantity = record.quantity
+      event.token = token
+      return Purchase(event: event, state: state, is_trimmed: true)
+    }
   }
 
   private mutating func commit(_ event: Event, _ token: Lookup? = nil) -> Outcome {

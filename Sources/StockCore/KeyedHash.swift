@@ -26,8 +26,15 @@ struct KeyedHash {
     (key + 8).store(number: high, width: 8)
   }
 
-  func hash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 {
-    let key = high ^ space.rawValue
+  func hash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 { hash(bytes, high ^ space.rawValue) }
+
+  /// Another hash of the same name: both together are its fingerprint of 128 bits.
+  func secondHash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 {
+    hash(bytes, high ^ space.rawValue ^ 0xa5a5_a5a5_a5a5_a500)
+  }
+
+  @inline(__always)
+  private func hash(_ bytes: Bytes, _ key: UInt64) -> UInt64 {
     var state = SipState(low, key)
     guard let start = bytes.start else { return state.finish(0) }
     let count = bytes.count

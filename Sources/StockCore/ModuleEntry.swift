@@ -90,6 +90,16 @@ public func stock_add(
 }
 
 @c @implementation
+public func stock_trim(
+  _ pointer: OpaquePointer,
+  _ sequence: Int64,
+  _ epoch: Int64,
+  _ dropped: UnsafeMutablePointer<Int64>
+) -> stock_fault {
+  bucket(pointer).pointee.trim(to: sequence, epoch: epoch, dropped: &dropped.pointee)
+}
+
+@c @implementation
 public func stock_get(
   _ pointer: OpaquePointer,
   _ token: stock_bytes,
@@ -124,6 +134,20 @@ public func stock_log_next(
   guard let next = bucket(pointer).pointee.next(&cursor.pointee) else { return false }
   event.pointee = next
   return true
+}
+
+@c @implementation
+public func stock_encode_kept(
+  _ pointer: OpaquePointer,
+  _ cursor: UnsafeMutablePointer<stock_cursor>,
+  _ buffer: UnsafeMutableRawPointer
+) -> Int {
+  bucket(pointer).pointee.encodeKept(from: &cursor.pointee, to: buffer)
+}
+
+@c @implementation
+public func stock_is_whole(_ pointer: OpaquePointer) -> Bool {
+  bucket(pointer).pointee.awaitedTokens == 0
 }
 
 @c @implementation

@@ -1,11 +1,16 @@
 import CStockABI
 
-/// What a payload may contain behind its version byte: a header, which makes a bucket; the settings of the schedule event
-/// behind them; events.
+/// What a payload may contain behind its version byte: a header, which makes a bucket, and if its log was trimmed the books
+/// and tokens of what is gone; the settings of the schedule event behind them; events; trims.
 private enum PayloadTag {
   static let header: UInt8 = 0xf1
   static let settings: UInt8 = 0xf2
+  /// Since version 2: what was trimmed before the events; a token of it; a trim.
+  static let trimmedLog: UInt8 = 0xf8
+  static let keptToken: UInt8 = 0xf9
+  static let trim: UInt8 = 0xfa
   static let countsUsers: UInt8 = 0x01
+  static let cancelled: UInt8 = 0x80
   static let actionMask: UInt8 = 0x1f
   static let offSale: UInt8 = 0x20
   static let negative: UInt8 = 0x40
@@ -16,10 +21,16 @@ private enum PayloadTag {
 extension Bucket {
   // MARK: Writing
 
-  /// Writes the last event, with what it set, for replicas and the AOF.
+  /// Writes the last event with what it set, or the trim after it, for replicas and the AOF.
   func encodeChange(to buffer: UnsafeMutableRawPointer) -> Int {
     var writer = ByteWriter(buffer)
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
+    guard lastAddress != 0 else {
+      writer.byte(PayloadTag.trim)
+      writer.number(trimmed.lastFrom)
+      writer.number(trimmed.sequence)
+      return writer.count
+    }
     let event = lastEvent
     switch event.action {
     case .create: writeHeader(&writer)
@@ -40,13 +51,43 @@ extension Bucket {
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
     if cursor.sequence == 0 {
       writeHeader(&writer)
-      _ = seek(after: 0, epoch: 0, &cursor)
+      if trimmed.sequence > 0 { writeTrimmedLog(&writer) }
+      cursor = LogCursor(position: 0, sequence: 1, kept: kept.count)
+      if kept.count == 0 { _ = seek(after: trimmed.sequence, epoch: 0, &cursor) }
     }
     let empty = 1
+    while capacity &- writer.count >= STOCK_EVENT_BYTES_MAX, cursor.kept > 0 {
+      writer.token(kept.next(&cursor.position))
+      cursor.kept &-= 1
+      if cursor.kept == 0 { _ = seek(after: trimmed.sequence, epoch: 0, &cursor) }
+    }
+    if cursor.kept > 0 { return writer.count }
     while capacity &- writer.count >= STOCK_EVENT_BYTES_MAX, let event = next(&cursor) {
       writer.event(event)
     }
     return writer.count == empty ? 0 : writer.count
+  }
+
+  /// Writes the kept token at the cursor, which moves on; 0 bytes behind the last.
+  func encodeKept(from cursor: inout LogCursor, to buffer: UnsafeMutableRawPointer) -> Int {
+    guard cursor.kept < kept.count else { return 0 }
+    var writer = ByteWriter(buffer)
+    writer.token(kept.next(&cursor.position))
+    cursor.kept &+= 1
+    return writer.count
+  }
+
+  private func writeTrimmedLog(_ writer: inout ByteWriter) {
+    let books = trimmed.books
+    writer.byte(PayloadTag.trimmedLog)
+    writer.number(trimmed.sequence)
+    writer.number(books.created)
+    writer.byte(books.added < 0 ? PayloadTag.negative : 0)
+    writer.number(Int64(truncatingIfNeeded: books.added.magnitude))
+    writer.number(books.available)
+    writer.number(books.sold)
+    writer.number(books.cancelled)
+    writer.number(kept.count)
   }
 
   private func writeHeader(_ writer: inout ByteWriter) {
@@ -87,7 +128,8 @@ extension Bucket {
   private static func checkVersion(_ reader: inout ByteReader) -> Fault {
     let version = reader.byte()
     if reader.failed || version == 0 { return .damaged }
-    return version == UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION) ? .none : .version
+    // Version 1 is without trims, else the same.
+    return version <= UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION) ? .none : .version
   }
 
   /// An empty bucket by the header that comes next; nil if that is not a valid header.
@@ -129,6 +171,12 @@ extension Bucket {
         )
         continue
       }
+      if tag >= PayloadTag.trimmedLog {
+        guard scheduled == nil else { return .damaged }
+        let fault = applyTrim(&reader, tag: tag)
+        if fault != .none { return fault }
+        continue
+      }
       guard let event = reader.event(tag: tag, from: books.available) else { return .damaged }
       let fault = apply(event, scheduled)
       if fault != .none { return fault }
@@ -137,11 +185,46 @@ extension Bucket {
     return reader.failed || scheduled != nil ? .damaged : .none
   }
 
+  /// Applies what a payload says of trims: the books and tokens of a log that was trimmed, or a trim.
+  private mutating func applyTrim(_ reader: inout ByteReader, tag: UInt8) -> Fault {
+    switch tag {
+    case PayloadTag.trimmedLog:
+      let sequence = reader.number()
+      let created = reader.number()
+      let sign = reader.byte()
+      let added = reader.number()
+      let books = Books(
+        created: created,
+        added: sign == 0 ? added : 0 &- added,
+        available: reader.number(),
+        sold: reader.number(),
+        cancelled: reader.number()
+      )
+      let count = reader.number()
+      guard !reader.failed, sign == 0 || sign == PayloadTag.negative else { return .damaged }
+      if lastSequence != 0 { return .outOfStep }
+      return begin(after: sequence, books: books, awaiting: count) ? .none : .damaged
+    case PayloadTag.keptToken:
+      guard let token = reader.token() else { return .damaged }
+      return restore(token)
+    case PayloadTag.trim:
+      let first = reader.number()
+      let last = reader.number()
+      if reader.failed { return .damaged }
+      guard awaitedTokens == 0, first == trimmed.sequence &+ 1, last >= first, last <= lastSequence else {
+        return .outOfStep
+      }
+      var dropped: Int64 = 0
+      return trim(to: last, epoch: 0, dropped: &dropped)
+    default: return .damaged
+    }
+  }
+
   /// Applies an event if it follows from the bucket as it is.
   private mutating func apply(_ event: Event, _ scheduled: Settings?) -> Fault {
     let change = event.action.change(quantity: event.quantity, offSale: event.off_sale)
     let isScheduling = scheduled == nil || event.action == .schedule
-    guard event.sequence == lastSequence &+ 1, event.to == event.from &+ change, isScheduling,
+    guard awaitedTokens == 0, event.sequence == lastSequence &+ 1, event.to == event.from &+ change, isScheduling,
       (event.action == .create) == (lastSequence == 0)
     else { return .outOfStep }
     switch event.action {
@@ -163,7 +246,7 @@ extension Bucket {
     case .cancel:
       let known = find(event.token, .purchase)
       guard let first = known.first, !first.isCancelled, first.quantity == event.quantity,
-        first.user.equals(event.user)
+        event.user.count == 0 ? first.user.count == 0 : isUser(event.user, of: first)
       else { return .outOfStep }
       return record(event, known)
     }
@@ -182,6 +265,18 @@ extension ByteWriter {
     name(event.user)
   }
 
+  /// A kept token as it stood where the log begins.
+  fileprivate mutating func token(_ token: KeptToken) {
+    let flags = (token.isCancelTrimmed ? PayloadTag.cancelled : 0) | (token.quantity < 0 ? PayloadTag.negative : 0)
+    byte(PayloadTag.keptToken)
+    byte(token.action.rawValue | flags)
+    word(token.low)
+    word(token.high)
+    if token.action == .deduct { word(token.user) }
+    number(token.sequence)
+    if token.action != .fence { number(Int64(truncatingIfNeeded: token.quantity.magnitude)) }
+  }
+
   fileprivate mutating func key(_ hashing: KeyedHash) {
     var key = (UInt64(0), UInt64(0))
     withUnsafeMutableBytes(of: &key) { memory in
@@ -193,6 +288,36 @@ extension ByteWriter {
 }
 
 extension ByteReader {
+  /// A kept token, well formed by itself; nil if it is not.
+  fileprivate mutating func token() -> KeptToken? {
+    let flags = byte()
+    let isCancelled = flags & PayloadTag.cancelled != 0
+    let isNegative = flags & PayloadTag.negative != 0
+    guard flags & PayloadTag.offSale == 0, let action = Action.known(flags & PayloadTag.actionMask) else { return nil }
+    let low = word()
+    let high = word()
+    let user = action == .deduct ? word() : 0
+    let sequence = number()
+    let magnitude = action == .fence ? 0 : number()
+    guard !failed else { return nil }
+    switch action {
+    case .deduct: guard magnitude >= 1, !isNegative else { return nil }
+    case .fence: guard isCancelled, !isNegative else { return nil }
+    case .add: guard magnitude >= 1, !isCancelled else { return nil }
+    case .create, .cancel, .schedule: return nil
+    }
+    return KeptToken(
+      low: low,
+      high: high,
+      user: user,
+      sequence: sequence,
+      quantity: isNegative ? 0 &- magnitude : magnitude,
+      action: action,
+      isCancelled: isCancelled,
+      isCancelTrimmed: isCancelled
+    )
+  }
+
   /// The event behind a tag, well formed by itself; nil if it is not.
   fileprivate mutating func event(tag: UInt8, from: Int64) -> Event? {
     guard let action = Action.known(tag & PayloadTag.actionMask), tag & 0x80 == 0 else { return nil }
@@ -223,7 +348,9 @@ extension Event {
     case .create: return token.count == 0 && user.count == 0 && quantity >= 0
     case .schedule: return token.count == 0 && user.count == 0 && quantity == 0
     case .add: return token.isName && user.count == 0 && quantity != 0
-    case .deduct, .cancel: return token.isName && user.isName && quantity >= 1
+    case .deduct: return token.isName && user.isName && quantity >= 1
+    // The user is gone where the purchase's event was trimmed.
+    case .cancel: return token.isName && (user.count == 0 || user.isName) && quantity >= 1
     case .fence: return token.isName && user.count == 0 && quantity == 0
     }
   }

@@ -50,7 +50,12 @@ struct Record {
 
   var size: Int { Self.headerBytes &+ quantityWidth &+ fromWidth &+ tokenCount &+ userCount }
 
+  /// Its size in the units of `ChunkList`.
+  var units: UInt64 { UInt64(truncatingIfNeeded: (size &+ 3) &>> 2) }
+
   var isRestock: Bool { base.load(as: UInt8.self) == Action.add.rawValue }
+
+  var isPurchase: Bool { base.load(as: UInt8.self) == Action.deduct.rawValue }
 
   /// Whether the record's token was marked cancelled before any deduction: it has no user.
   var isFence: Bool { base.load(as: UInt8.self) == Action.fence.rawValue }

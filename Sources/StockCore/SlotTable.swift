@@ -9,12 +9,12 @@ import CStockABI
 struct SlotTable: ~Copyable {
   typealias Slot = UnsafeMutablePointer<UInt64>
 
-  /// What a search came to: the address of the entry, or the slot that takes it.
+  /// What a search came to: the address of the entry and its slot, or the slot that takes it.
   struct Place {
     /// 0 where no entry matched.
     fileprivate(set) var address: UInt64 = 0
-    /// Nil where no slot in reach is free.
-    fileprivate var free: Slot?
+    /// Nil where no entry matched and no slot in reach is free.
+    fileprivate var slot: Slot?
   }
 
   private static let addressBits: UInt64 = 34
@@ -60,10 +60,10 @@ struct SlotTable: ~Copyable {
     var distance = 0
     while distance < Self.reach {
       let slot = slots[position]
-      if slot == 0 { return Place(free: slots + position) }
+      if slot == 0 { return Place(slot: slots + position) }
       if slot &>> Self.addressBits == wanted {
         let address = slot & ((1 &<< Self.addressBits) &- 1)
-        if isMatch(address) { return Place(address: address) }
+        if isMatch(address) { return Place(address: address, slot: slots + position) }
       }
       position = position &+ 1 == capacity ? 0 : position &+ 1
       distance &+= 1
@@ -74,7 +74,7 @@ struct SlotTable: ~Copyable {
   /// Makes sure that a place that no entry matched has its slot. False where the segment can't be split further, which
   /// takes many hashes with equal bits.
   mutating func reserve(_ hash: UInt64, _ place: inout Place) -> Bool {
-    while place.free == nil {
+    while place.slot == nil {
       guard grow(hash) else { return false }
       place = find(hash) { _ in false }
     }
@@ -83,7 +83,12 @@ struct SlotTable: ~Copyable {
 
   /// Adds an entry at a place that has its slot, before any other insert.
   mutating func insert(_ hash: UInt64, _ address: UInt64, at place: Place) {
-    place.free?.pointee = (hash &>> Self.addressBits) &<< Self.addressBits | address
+    place.slot?.pointee = (hash &>> Self.addressBits) &<< Self.addressBits | address
+  }
+
+  /// Gives the entry that was found at a place another address.
+  mutating func replace(_ hash: UInt64, _ address: UInt64, at place: Place) {
+    if place.address != 0 { insert(hash, address, at: place) }
   }
 
   private static func index(_ hash: UInt64, _ depth: Int) -> Int {

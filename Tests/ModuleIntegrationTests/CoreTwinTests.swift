@@ -91,7 +91,7 @@ private final class CoreBucket {
 
   /// The whole log as `STOCK.LOG` gives it.
   var log: [RESP] {
-    var cursor = stock_cursor(position: 0, sequence: 0)
+    var cursor = stock_cursor()
     guard stock_log_seek(bucket, 0, 0, &cursor) == .none else { return [] }
     var (events, event): ([RESP], stock_event) = ([], stock_event())
     while stock_log_next(bucket, &cursor, &event) {

@@ -9,6 +9,7 @@ import Testing
     ("stock.create", -3, true, true), ("stock.schedule", -4, true, false), ("stock.deduct", -5, true, true),
     ("stock.cancel", -3, true, false), ("stock.fence", 3, true, false), ("stock.add", 4, true, true),
     ("stock.get", 3, false, false), ("stock.info", 2, false, false), ("stock.log", -3, false, false),
+    ("stock.trim", -3, true, false),
   ]
 
   @Test("COMMAND INFO tells each command's arity, flags, key and categories")
@@ -54,6 +55,7 @@ import Testing
       ["STOCK.CREATE", "k", 1, "LIMIT", 2], ["STOCK.SCHEDULE", "k", "LIMIT", 2], ["STOCK.DEDUCT", "k", "u", "t", 1],
       ["STOCK.CANCEL", "k", "t", "FENCE"], ["STOCK.FENCE", "k", "t"], ["STOCK.ADD", "k", "t", 1],
       ["STOCK.GET", "k", "t"], ["STOCK.INFO", "k"], ["STOCK.LOG", "k", 0, "COUNT", 1],
+      ["STOCK.TRIM", "k", 1, "EPOCH", 1],
     ]
     for words in samples {
       #expect(try stock.redis.call(["COMMAND", "GETKEYS"] + words) == ["k"], "\(words)")

@@ -37,6 +37,7 @@ struct HistoryTests {
     case 84..<95:
       let number = Int64.random(in: 0..<40, using: &random)
       return .add(token: "t\(number)", quantity: number % 2 == 0 ? number / 4 + 1 : -(number / 8 + 1))
+    case 95..<97: return .trim(keeping: .random(in: 0...30, using: &random))
     default:
       return .schedule(
         limit: .random(in: 0...6, using: &random),
@@ -58,6 +59,7 @@ struct HistoryTests {
       .fence(token: "z"),
       .add(token: "x", quantity: -1),
       .schedule(limit: 2, opens: 0, closes: 0),
+      .trim(keeping: 1),
     ]
     let length = 5
     var sequence = [Int](repeating: 0, count: length)

@@ -36,7 +36,14 @@ struct PayloadTests {
 
   @Test("A payload with any bit flipped is refused or gives a bucket with balanced books")
   func flipped() throws {
-    let whole = try #require(sample(limit: 50).payloads().first)
+    for trimmed: Int64 in [0, 9, 20] {
+      var bucket = sample(limit: 50)
+      _ = try bucket.trim(to: min(trimmed, bucket.figures.log_last))
+      try checkFlips(of: #require(bucket.payloads().first))
+    }
+  }
+
+  private func checkFlips(of whole: [UInt8]) throws {
     for index in whole.indices {
       for bit in 0..<8 {
         var damaged = whole
@@ -55,6 +62,24 @@ struct PayloadTests {
     for _ in 0..<Int.random(in: 1...60, using: &random) { bytes.append(.random(in: 0...255, using: &random)) }
     guard let bucket = try? Bucket.restored(from: [bytes]) else { return }
     checkBooks(bucket)
+  }
+
+  @Test("A payload of a trimmed bucket that is cut anywhere is refused or gives a bucket with balanced books")
+  func truncatedAfterTrim() throws {
+    var bucket = sample()
+    _ = try bucket.trim(to: 14)
+    let whole = try #require(bucket.payloads().first)
+    var refused = 0
+    for count in 0..<whole.count {
+      do {
+        try checkBooks(.restored(from: [Array(whole.prefix(count))]))
+      } catch {
+        refused += 1
+      }
+    }
+    // All tokens come before the first event: only cuts between events can be read.
+    let kept = Int(bucket.figures.log_last - bucket.figures.log_first) + 1
+    #expect(refused == whole.count - kept)
   }
 
   @Test("A payload of another version is told from a damaged one")

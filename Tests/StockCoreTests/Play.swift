@@ -8,6 +8,8 @@ enum Play: CustomStringConvertible {
   case fence(token: String)
   case add(token: String, quantity: Int64)
   case schedule(limit: Int64, opens: Int64, closes: Int64)
+  /// Up to this sequence before the last event.
+  case trim(keeping: Int64)
 
   var description: String {
     switch self {
@@ -17,6 +19,7 @@ enum Play: CustomStringConvertible {
     case .fence(let token): "FENCE \(token)"
     case .add(let token, let quantity): "ADD \(token) \(quantity)"
     case .schedule(let limit, let opens, let closes): "SCHEDULE LIMIT \(limit) OPENS \(opens) CLOSES \(closes)"
+    case .trim(let keeping): "TRIM but the last \(keeping)"
     }
   }
 }
@@ -29,6 +32,7 @@ extension ReferenceModel {
     case .fence(let token): fence(token, now)
     case .add(let token, let quantity): add(token, quantity, now)
     case .schedule(let limit, let opens, let closes): schedule(limit: limit, opens: opens, closes: closes, now)
+    case .trim(let keeping): trim(keeping: keeping)
     }
   }
 }
@@ -54,7 +58,17 @@ extension Bucket {
     case .fence(let token): fence(token: Array(token.utf8), now: now)
     case .add(let token, let quantity): add(token: Array(token.utf8), quantity: quantity, now: now)
     case .schedule(let limit, let opens, let closes): schedule(limit: limit, opens: opens, closes: closes, now: now)
+    case .trim(let keeping): trim(keeping: keeping)
     }
+  }
+}
+
+extension Bucket {
+  /// An outcome whose sequence is the number of events dropped.
+  private mutating func trim(keeping: Int64) -> Outcome {
+    let dropped = (try? trim(to: max(0, figures.log_last - keeping))) ?? -1
+    let remaining = figures.available
+    return Outcome(remaining: remaining, sequence: dropped, status: .ok, fault: .none, changed: dropped > 0)
   }
 }
 
@@ -86,7 +100,11 @@ struct Rehearsal: ~Copyable {
     // SCHEDULE answers a plain OK; the rest of its outcome is not part of the reply.
     if case .schedule = play { expected.sequence = outcome.sequence }
     #expect(outcome.reply == expected, comment)
-    #expect(outcome.changed == (bucket.figures.log_last == before + 1), comment)
+    if case .trim = play {
+      #expect(bucket.figures.log_last == before, comment)
+    } else {
+      #expect(outcome.changed == (bucket.figures.log_last == before + 1), comment)
+    }
     if outcome.changed { #expect(replica.apply(bucket.lastChange) == .none, comment) }
     checkBooks(comment)
   }
@@ -97,6 +115,7 @@ struct Rehearsal: ~Copyable {
     #expect(figures.available >= 0 && figures.sold >= 0, comment)
     #expect(figures.available == model.available && figures.sold == model.sold, comment)
     #expect(figures.added == model.added && figures.cancelled == model.cancelled, comment)
+    #expect(figures.log_first == model.trimmed + 1, comment)
     #expect(figures.tokens == model.tokens.count && figures.log_last == model.log.count, comment)
   }
 
@@ -108,16 +127,23 @@ struct Rehearsal: ~Copyable {
   }
 
   private func check(_ other: borrowing Bucket, _ comment: Comment) throws {
-    #expect(try other.events(after: 0, count: .max) == model.log, comment)
+    let first = Int64(model.trimmed)
+    #expect(try other.events(after: first, count: .max) == Array(model.log.dropFirst(model.trimmed)), comment)
+    if first > 0 { #expect(throws: StockError(fault: .trimmed)) { try other.events(after: first - 1, count: 1) } }
+    #expect(other.payloads() == bucket.payloads(), comment)
     for (token, entry) in model.tokens {
       let known = other.known(token: Array(token.utf8))
-      #expect(known?.first == model.log[entry.event - 1], comment)
+      let isTrimmed = entry.event <= model.trimmed
+      #expect(known?.isTrimmed == isTrimmed, comment)
+      #expect(known?.first.sequence == Int64(entry.event), comment)
+      if !isTrimmed { #expect(known?.first == model.log[entry.event - 1], comment) }
       #expect(known?.quantity == entry.quantity, comment)
       #expect(known?.state == (entry.cancelled ? .cancelled : .sold), comment)
     }
     let (mine, theirs) = (bucket.figures, other.figures)
     #expect(theirs.available == mine.available && theirs.sold == mine.sold && theirs.added == mine.added, comment)
     #expect(theirs.cancelled == mine.cancelled && theirs.tokens == mine.tokens, comment)
+    #expect(theirs.log_first == mine.log_first, comment)
     #expect(theirs.epoch == mine.epoch && theirs.log_last == mine.log_last, comment)
     #expect(theirs.settings.limit == mine.settings.limit && theirs.settings.opens == mine.settings.opens, comment)
     #expect(theirs.settings.closes == mine.settings.closes && theirs.settings.buckets == 1, comment)

@@ -29,6 +29,8 @@ struct ReferenceModel {
   private(set) var tokens: [String: Entry] = [:]
   private(set) var restocks: [String: Entry] = [:]
   private(set) var log: [LoggedEvent] = []
+  /// How many events of the log are gone.
+  private(set) var trimmed = 0
   private static let most: Int64 = 9_007_199_254_740_992
 
   init(quantity: Int64, limit: Int64 = 0, opens: Int64 = 0, closes: Int64 = 0, now: Int64) {
@@ -69,7 +71,7 @@ struct ReferenceModel {
     sold -= known.quantity
     cancelled += known.quantity
     if offSale { added -= known.quantity }
-    return append(.cancel, token, known.user, from: from, to: available, now)
+    return append(.cancel, token, known.event <= trimmed ? nil : known.user, from: from, to: available, now)
   }
 
   mutating func fence(_ token: String, _ now: Int64) -> Reply {
@@ -95,6 +97,12 @@ struct ReferenceModel {
     if limit == self.limit, opens == self.opens, closes == self.closes { return refused(.ok) }
     (self.limit, self.opens, self.closes) = (limit, opens, closes)
     return append(.schedule, nil, nil, from: available, to: available, now)
+  }
+
+  mutating func trim(keeping: Int64) -> Reply {
+    let last = max(trimmed, log.count - Int(keeping))
+    defer { trimmed = last }
+    return Reply(status: .ok, remaining: available, sequence: Int64(last - trimmed))
   }
 
   private func units(of user: String) -> Int64 {

@@ -68,7 +68,7 @@ enum {
     STOCK_LOG_COUNT_DEFAULT = 100,
     STOCK_LOG_COUNT_MAX = 10000,
     STOCK_HASH_KEY_BYTES = 16,
-    STOCK_PAYLOAD_VERSION = 1,
+    STOCK_PAYLOAD_VERSION = 2,
     // No event encodes to more, and no change with what it sets.
     STOCK_EVENT_BYTES_MAX = 320,
     STOCK_CHANGE_BYTES_MAX = 512,
@@ -128,10 +128,12 @@ typedef struct stock_outcome {
     bool changed;
 } stock_outcome;
 
-// A token's first event and its state now. A fence has no user and no quantity.
+// A token's first event and its state now. A fence has no user and no quantity. Of a trimmed event the token asked for,
+// sequence, action and quantity are known alone.
 typedef struct stock_purchase {
     stock_event event;
     stock_state state;
+    bool is_trimmed;
 } stock_purchase;
 
 typedef struct stock_figures {
@@ -140,10 +142,11 @@ typedef struct stock_figures {
     uint64_t bytes, allocations;
 } stock_figures;
 
-// A place in the log: the event to be read next.
+// A place in the log: the event to be read next. `kept`: tokens of trimmed events that come before it.
 typedef struct stock_cursor {
     uint64_t position;
     int64_t sequence;
+    int64_t kept;
 } stock_cursor;
 
 typedef struct stock_bucket stock_bucket;
@@ -161,6 +164,9 @@ stock_outcome stock_cancel(stock_bucket *bucket, stock_bytes token, bool fence, 
 stock_outcome stock_fence(stock_bucket *bucket, stock_bytes token, int64_t now);
 stock_outcome stock_add(stock_bucket *bucket, stock_bytes token, int64_t quantity, int64_t now);
 
+// Drops the events up to `sequence`, in `epoch` (0 fits any), and tells how many. Faults: epochMismatch, ahead, overflow.
+stock_fault stock_trim(stock_bucket *bucket, int64_t sequence, int64_t epoch, int64_t *dropped);
+
 bool stock_get(const stock_bucket *bucket, stock_bytes token, stock_purchase *purchase);
 stock_figures stock_describe(const stock_bucket *bucket);
 
@@ -169,15 +175,20 @@ stock_fault stock_log_seek(const stock_bucket *bucket, int64_t after, int64_t ep
 bool stock_log_next(const stock_bucket *bucket, stock_cursor *cursor, stock_event *event);
 
 // Payloads: what a change propagates, what RDB and AOF keep. Each returns the bytes written.
-// `stock_encode_change`: the last event, with what it set. `stock_encode_event`: one event.
+// `stock_encode_change`: the last event with what it set, or the trim after it. `stock_encode_event`: one event.
+// `stock_encode_kept`: the next token of a trimmed event, from a cursor of zeros, in at most STOCK_EVENT_BYTES_MAX; 0
+// after the last.
 // `stock_encode`: the whole bucket, part by part from a cursor of zeros, each at most `capacity` (at least
 // STOCK_CHANGE_BYTES_MAX) bytes and each a payload of its own to be applied in order; 0 after the last.
 size_t stock_encode_change(const stock_bucket *bucket, void *buffer);
 size_t stock_encode_event(const stock_event *event, void *buffer);
+size_t stock_encode_kept(const stock_bucket *bucket, stock_cursor *cursor, void *buffer);
 size_t stock_encode(const stock_bucket *bucket, stock_cursor *cursor, void *buffer, size_t capacity);
 
 // Applies a payload; `*bucket` NULL is a bucket to be made. After a fault the bucket holds the events before the
 // faulty one, and is NULL if it was to be made and has none.
 stock_fault stock_apply(stock_bucket *_Nullable *_Nonnull bucket, stock_bytes payload);
+// Whether no part of a payload of several parts is missing that others refer to.
+bool stock_is_whole(const stock_bucket *bucket);
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,139 @@
+import Testing
+
+@testable import StockCore
+
+@Suite("Trimming")
+struct TrimTests {
+  private static func token(_ index: Int) -> [UInt8] {
+    let number = String(index)
+    return Array((String(repeating: "0", count: 36 - number.count) + number).utf8)
+  }
+
+  private static func sold(_ count: Int, limit: Int64 = 0) -> Bucket {
+    var bucket = Bucket.sample(10_000_000, limit: limit)
+    for index in 1...count {
+      _ = bucket.deduct(user: Array("user-\(index)".utf8), token: token(index), quantity: 1, now: 1_700_000_000_000)
+    }
+    return bucket
+  }
+
+  @Test("A trimmed purchase takes at most 48 bytes with its slot, at any size of the table")
+  func bytes() throws {
+    var bucket = Bucket.sample(10_000_000)
+    let empty = Int(bucket.figures.bytes)
+    var most = 0
+    for index in 1...200_000 {
+      _ = bucket.deduct(
+        user: Array("user-\(index)".utf8),
+        token: Self.token(index),
+        quantity: 1,
+        now: 1_700_000_000_000
+      )
+      // Below, the last chunk, which is half empty on average, weighs in.
+      if index >= 30_000 && index % 2_500 == 0 {
+        _ = try bucket.trim(to: Int64(index) + 1)
+        most = max(most, (Int(bucket.figures.bytes) - empty + index - 1) / index)
+      }
+    }
+    #expect(most <= 48)
+    #expect(bucket.figures.log_first == 200_002 && bucket.figures.tokens == 200_000)
+    for index in [1, 2, 77_777, 200_000] {
+      let again = bucket.deduct(user: Array("user-\(index)".utf8), token: Self.token(index), quantity: 1, now: 2)
+      #expect(again.status == .duplicate && again.sequence == Int64(index) + 1)
+      let other = bucket.deduct(user: Array("user-0".utf8), token: Self.token(index), quantity: 1, now: 2)
+      #expect(other.fault == .tokenMismatch)
+    }
+  }
+
+  @Test("Trimming moves no slot, and frees the chunks that are wholly trimmed as it goes")
+  func steps() throws {
+    var bucket = Self.sold(50_000)
+    let moved = bucket.slotsMoved
+    let allocations = bucket.figures.allocations
+    for sequence in stride(from: Int64(500), through: 50_000, by: 500) {
+      #expect(try bucket.trim(to: sequence) == 500)
+      #expect(bucket.slotsMoved == moved)
+    }
+    #expect(bucket.figures.allocations < allocations)
+    #expect(try bucket.events(after: 50_000, count: 9).map(\.sequence) == [50_001])
+  }
+
+  @Test("Numbers of chunks come round again, so that a log that is trimmed never fills up")
+  func ring() {
+    var list = ChunkList()
+    // Each round fills three chunks with four records and drops two of them: more rounds than there are numbers.
+    var addresses: [(address: UInt64, value: UInt64)] = []
+    var wrong = 0
+    for round: UInt64 in 0..<280_000 {
+      for _ in 0..<2 {
+        while true {
+          let before = list.count
+          let entry = list.append(size: 65_000, label: Int64(round))
+          entry.memory.storeBytes(of: round, as: UInt64.self)
+          addresses.append((entry.address, round))
+          if list.count != before { break }
+        }
+      }
+      if addresses.count > 3 {
+        list.drop(before: addresses[2].address)
+        addresses.removeFirst(2)
+      }
+      for entry in addresses where list.memory(at: entry.address).load(as: UInt64.self) != entry.value { wrong += 1 }
+      if !list.hasRoom { wrong += 1 }
+    }
+    #expect(wrong == 0 && list.count <= 4)
+    #expect(addresses.allSatisfy { $0.address < ChunkList.addressEnd })
+  }
+
+  @Test("A trim is refused ahead of the log and in another epoch, and one of nothing changes nothing")
+  func refusals() throws {
+    var bucket = Self.sold(10)
+    #expect(throws: StockError(fault: .ahead)) { _ = try bucket.trim(to: 12) }
+    #expect(throws: StockError(fault: .epochMismatch)) { _ = try bucket.trim(to: 99, epoch: 8) }
+    #expect(try bucket.trim(to: 0) == 0)
+    #expect(try bucket.trim(to: 5, epoch: 7) == 5)
+    #expect(try bucket.trim(to: 5) == 0)
+    #expect(try bucket.trim(to: 4) == 0)
+    #expect(try bucket.trim(to: 11) == 6)
+    #expect(bucket.figures.log_first == 12 && bucket.figures.log_last == 11)
+    #expect(try bucket.events(after: 11, count: 1).isEmpty)
+    #expect(throws: StockError(fault: .trimmed)) { try bucket.events(after: 10, count: 1) }
+  }
+
+  @Test("A trim that does not follow is refused by a replica, which stays as it was")
+  func outOfStep() throws {
+    var master = Self.sold(10)
+    var replica = try Bucket.restored(from: master.payloads())
+    _ = try master.trim(to: 3)
+    let first = master.lastChange
+    _ = try master.trim(to: 6)
+    #expect(replica.apply(master.lastChange) == .outOfStep)
+    #expect(replica.apply(first) == .none)
+    #expect(replica.apply(first) == .outOfStep)
+    #expect(replica.apply(master.lastChange) == .none)
+    #expect(replica.payloads() == master.payloads())
+  }
+
+  @Test("A first limit counts what trimmed purchases hold, and cancelling one gives it back")
+  func limit() throws {
+    var bucket = Bucket.sample(100)
+    for index in 0..<4 { _ = bucket.play(.deduct(user: "u", token: "t\(index)", quantity: 1), now: 1001) }
+    _ = bucket.play(.cancel(token: "t0", fence: false, offSale: false), now: 1001)
+    _ = try bucket.trim(to: 4)
+    _ = bucket.play(.schedule(limit: 3, opens: 0, closes: 0), now: 1001)
+    var restored = try Bucket.restored(from: bucket.payloads(partBytes: 512))
+    #expect(restored.play(.deduct(user: "u", token: "x", quantity: 1), now: 1002).status == .limit)
+    #expect(restored.play(.cancel(token: "t1", fence: false, offSale: false), now: 1002).status == .ok)
+    #expect(restored.play(.deduct(user: "u", token: "x", quantity: 1), now: 1002).status == .ok)
+    #expect(restored.play(.deduct(user: "u", token: "y", quantity: 1), now: 1002).status == .limit)
+    #expect(try restored.events(after: 7, count: 1).first?.user == nil)
+  }
+
+  @Test("Payloads of version 1 are still read")
+  func version1() throws {
+    let bucket = Self.sold(5)
+    var payload = try #require(bucket.payloads().first)
+    payload[0] = 1
+    #expect(try Bucket.restored(from: [payload]).payloads() == bucket.payloads())
+  }
+}
