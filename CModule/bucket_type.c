@@ -97,8 +97,8 @@ static void *copy(RedisModuleString *from, RedisModuleString *to, const void *va
     return made;
 }
 
-// Whatever tells two buckets apart except the epoch and the hash key, which are no part of what was sold. Trimmed tokens
-// are told by their fingerprints under that key, which whatever carries a bucket carries along.
+// Whatever tells two buckets apart except the epoch and the hash key, which are no part of what was sold. Trimmed
+// tokens are told by their fingerprints under that key, which whatever carries a bucket carries along.
 static void digest(RedisModuleDigest *digest, void *value) {
     stock_bucket *bucket = value;
     stock_figures figures = stock_describe(bucket);

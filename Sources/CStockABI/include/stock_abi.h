@@ -164,7 +164,8 @@ stock_outcome stock_cancel(stock_bucket *bucket, stock_bytes token, bool fence, 
 stock_outcome stock_fence(stock_bucket *bucket, stock_bytes token, int64_t now);
 stock_outcome stock_add(stock_bucket *bucket, stock_bytes token, int64_t quantity, int64_t now);
 
-// Drops the events up to `sequence`, in `epoch` (0 fits any), and tells how many. Faults: epochMismatch, ahead, overflow.
+// Drops the events up to `sequence`, in `epoch` (0 fits any), and tells how many. Faults: epochMismatch, ahead,
+// overflow.
 stock_fault stock_trim(stock_bucket *bucket, int64_t sequence, int64_t epoch, int64_t *dropped);
 
 bool stock_get(const stock_bucket *bucket, stock_bytes token, stock_purchase *purchase);
