@@ -7,6 +7,9 @@ extension Bytes {
   /// Whether this can be a token or user of a request.
   var isName: Bool { count >= 1 && count <= Limits.name }
 
+  /// Whether this can be the name of a transfer.
+  var isTransferName: Bool { count >= 1 && count <= Limits.transfer }
+
   func equals(_ other: Bytes) -> Bool {
     count == other.count && stock_equal(start, other.start, count)
   }

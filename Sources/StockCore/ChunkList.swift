@@ -13,14 +13,15 @@ struct ChunkList: ~Copyable {
   static let chunkBytes = 65536
   static let unit = 4
   static let unitsPerChunk: UInt64 = 16384
-  /// Addresses are below this: half of what a slot of `SlotTable` can hold.
+  /// Addresses of the log's list are below this: half of what a slot of `SlotTable` can hold.
   static let addressEnd: UInt64 = 1 << 33
-  private static let numberMask = addressEnd / unitsPerChunk - 1
   private static let headerBytes = 16
   private static let firstCapacity = 512
   /// No record is larger.
   private static let recordBytesMax = 320
 
+  /// Numbers of chunks end here and come round.
+  private let numberMask: UInt64
   /// The chunks from the oldest on.
   private var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>?
   /// Places of dropped chunks in front of them, in the same piece of memory.
@@ -33,6 +34,9 @@ struct ChunkList: ~Copyable {
   private var capacity = 0
   /// Bytes allocated.
   private(set) var bytes = 0
+
+  /// A list whose addresses are below `addressEnd`, a power of two.
+  init(addressEnd: UInt64 = ChunkList.addressEnd) { numberMask = addressEnd / Self.unitsPerChunk &- 1 }
 
   deinit {
     guard let chunks else { return }
@@ -58,7 +62,7 @@ struct ChunkList: ~Copyable {
 
   /// Whether so many more chunks can have addresses.
   func hasRoom(for more: Int64) -> Bool {
-    more < Int64(truncatingIfNeeded: Self.numberMask) &- Int64(truncatingIfNeeded: count)
+    more < Int64(truncatingIfNeeded: numberMask) &- Int64(truncatingIfNeeded: count)
   }
 
   /// Memory for a record of `size` bytes. `label` names the first record of a chunk.
@@ -148,11 +152,11 @@ struct ChunkList: ~Copyable {
 
   @inline(__always)
   private func index(of address: Address) -> Int {
-    Int(truncatingIfNeeded: (address &>> 14 &- first) & Self.numberMask)
+    Int(truncatingIfNeeded: (address &>> 14 &- first) & numberMask)
   }
 
   private func number(ofChunk index: Int) -> UInt64 {
-    (first &+ UInt64(truncatingIfNeeded: index)) & Self.numberMask
+    (first &+ UInt64(truncatingIfNeeded: index)) & numberMask
   }
 
   private func start(ofChunk index: Int) -> Address { number(ofChunk: index) &* Self.unitsPerChunk | Self.start }

@@ -5,6 +5,7 @@ enum NameSpace: UInt64 {
   case purchase = 0
   case restock = 1
   case user = 2
+  case transfer = 3
 }
 
 /// SipHash-1-3 under a key that only the server knows, so that nobody can choose tokens that collide.

@@ -15,6 +15,13 @@ struct SlotTable: ~Copyable {
     fileprivate(set) var address: UInt64 = 0
     /// Nil where no entry matched and no slot in reach is free.
     fileprivate var slot: Slot?
+
+    init(address: UInt64 = 0) { self.address = address }
+
+    fileprivate init(address: UInt64 = 0, slot: Slot?) {
+      self.address = address
+      self.slot = slot
+    }
   }
 
   private static let addressBits: UInt64 = 34
