@@ -135,11 +135,17 @@ public protocol StockService: Sendable {
   /// ``verify(servers:)`` when it is met again. Never with a password.
   var serversText: String { get }
 
+  /// What is known to be sold out; nil where nothing is kept of it. The caller asks it and declares to it; changes that
+  /// put units on sale, by this service or, where its servers tell, by others, clear it.
+  var soldOut: SoldOutCache? { get }
+
   /// The server that has the bucket, for people to read; nil where that is not known at the moment.
   func server(of bucket: BucketID) async -> String?
 }
 
 extension StockService {
+  public var soldOut: SoldOutCache? { nil }
+
   public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     try Self.require(try await info(bucket), bucket, buckets: buckets)
   }

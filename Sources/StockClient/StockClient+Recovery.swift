@@ -8,6 +8,7 @@ extension StockClient {
   }
 
   public nonisolated(nonsending) func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
+    defer { unitsMayBeBack(in: bucket) }
     try await carryOut(Request(command: "STOCK.THAW", key: bucket, effect: .changes)) { writer in
       writer.key(of: bucket)
       if let epoch { writer.option("EPOCH", epoch) }
@@ -21,6 +22,7 @@ extension StockClient {
       throw StockError(.refused, "STOCK.RECORD: a purchase of \(purchase.sku) does not belong to bucket \(bucket)")
     }
     let request = Request(command: "STOCK.RECORD", key: bucket, effect: .changes)
+    defer { unitsMayBeBack(in: bucket) }
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
       writer.entry(entry)

@@ -9,11 +9,15 @@ import Synchronization
 public struct StockClient: StockService, Sendable {
   /// The connection, which its owner closes.
   public let redis: RedisClient
+  public let soldOut: SoldOutCache?
   let verified = VerifiedBuckets()
   let clock = DeadlineClock()
 
   /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
-  public init(_ redis: RedisClient) { self.redis = redis }
+  public init(_ redis: RedisClient, soldOut: SoldOutCache? = nil) {
+    self.redis = redis
+    self.soldOut = soldOut
+  }
 
   public nonisolated(nonsending) func create(
     _ bucket: BucketID,
@@ -126,6 +130,7 @@ public struct StockClient: StockService, Sendable {
     offSale: Bool
   ) async throws(StockError) -> CancelOutcome {
     let request = Request(command: "STOCK.CANCEL", key: bucket, effect: .changes)
+    defer { unitsMayBeBack(in: bucket) }
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
@@ -164,6 +169,7 @@ public struct StockClient: StockService, Sendable {
     -> AddOutcome
   {
     let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
+    defer { unitsMayBeBack(in: bucket) }
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
@@ -249,6 +255,9 @@ public struct StockClient: StockService, Sendable {
 }
 
 extension StockClient {
+  /// To be called at the end of a change that may have put units on sale, whatever was answered.
+  func unitsMayBeBack(in bucket: BucketID) { soldOut?.clear(bucket.sku) }
+
   /// A change that is answered `OK` or an error.
   nonisolated(nonsending) func carryOut(
     _ request: Request,

@@ -134,6 +134,8 @@ struct FusedStock: StockService {
 
   var serversText: String { stock.serversText }
 
+  var soldOut: SoldOutCache? { stock.soldOut }
+
   func server(of bucket: BucketID) async -> String? { await stock.server(of: bucket) }
 
   nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
