@@ -31,6 +31,7 @@ let seams: [Target] = [
 ]
 
 let implementations: [Target] = [
+  .target(name: "OrderBatching", dependencies: ["Orders"]),
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
@@ -38,7 +39,7 @@ let implementations: [Target] = [
   .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),
   .target(
     name: "SQLiteStore",
-    dependencies: ["Orders", .product(name: "GRDB", package: "GRDB.swift"), log]
+    dependencies: ["Orders", "OrderBatching", .product(name: "GRDB", package: "GRDB.swift"), log]
   ),
 ]
 

@@ -9,6 +9,7 @@ extension SQLiteStore {
   ///
   /// - Parameters:
   ///   - path: the file; its directory must be there, and take the `-wal` and `-shm` files beside it.
+  ///   - strategy: `rowLock` or `groupCommit`; SQLite has no inventory hint.
   ///   - busyTimeoutMs: how long a call waits for another process's transaction.
   /// - Throws: ``OrderStoreError`` `notOurs` for a file that is no database or another program's, which is left as it
   ///   was; `schemaTooNew`; `corrupt`; `readOnly`, `notAuthorized` or `unavailable` where it can't be written; `full`.
@@ -29,6 +30,9 @@ extension SQLiteStore {
     logger: Logger,
     prepare: @escaping @Sendable (Database) throws -> Void
   ) async throws(OrderStoreError) -> SQLiteStore {
+    guard strategy != .inventoryHint else {
+      throw OrderStoreError(.refused, "the strategy is inventoryHint; with SQLite it must be rowLock or groupCommit")
+    }
     guard !path.isEmpty else { throw OrderStoreError(.refused, "the database's path is empty") }
     // Absolute, so that SQLite takes no name for something else (`:memory:`, `file:…`).
     let file = DatabaseFile(

@@ -66,7 +66,7 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     try call(Sample.brokerGone, body)
   }
 
-  private func orders<R>(_ body: (inout State) throws(OrderStoreError) -> R) throws(OrderStoreError) -> R {
+  func orders<R>(_ body: (inout State) throws(OrderStoreError) -> R) throws(OrderStoreError) -> R {
     try call(Sample.databaseGone, body)
   }
 
