@@ -84,7 +84,7 @@ extension Doorbuster {
   /// - Throws: ``DoorbusterError`` `unknownSale`; `ambiguousToken` where several buckets hold a live purchase of it and
   ///   the database has no order yet; `stock`, `orders`. The call may be repeated.
   public func cancel(_ sku: SKU, token: Token) async throws(DoorbusterError) -> CancelOutcome {
-    let buckets = try await numberOfBuckets(of: sku)
+    let buckets = try await lookUp(sku).buckets
     if buckets == 1 { return try await cancel(token, in: BucketID(sku: sku, index: 0)) }
     let row = try await asking(orders: orders) { orders throws(OrderStoreError) in
       try await orders.order(sku, token: token)

@@ -74,23 +74,18 @@ public final class Doorbuster: Service {
 
   /// Buys. Sent again with the same token, it hears the first outcome and takes nothing.
   public nonisolated(nonsending) func purchase(_ purchase: Purchase) async -> PurchaseOutcome {
-    let buckets: Int
+    let sale: KnownSale
     do {
-      buckets = try await numberOfBuckets(of: purchase.sku)
+      sale = try await lookUp(purchase.sku)
     } catch {
       return .failed(error)
     }
     let deadline = clock.now.advanced(by: configuration.purchaseDeadline)
     let body = PurchaseMessage(
       purchase: purchase,
-      bucket: purchase.user.homeBucket(among: buckets),
+      bucket: sale.home(of: purchase.user).index,
       createdAtMs: clock.wallMs
     )
-    do throws(StockError) {
-      try await stock.verify(body.bucketID, buckets: buckets)
-    } catch {
-      return .failed(DoorbusterError(error))
-    }
     let message = body.message(topic: configuration.topic)
     var machine = PurchaseMachine()
     var action = machine.start()
@@ -98,7 +93,7 @@ public final class Doorbuster: Service {
       switch action {
       case .verify:
         do {
-          try await stock.verify(body.bucketID, buckets: buckets)
+          try await stock.verify(body.bucketID, buckets: sale.buckets)
           action = machine.verified()
         } catch {
           action = machine.verifyFailed(error)
@@ -111,7 +106,7 @@ public final class Doorbuster: Service {
         }
       case .deduct:
         do {
-          action = machine.deducted(try await stock.deduct(purchase, from: body.bucketID, before: deadline))
+          action = machine.deducted(try await deduct(purchase, of: sale, holdMs: nil, before: deadline))
         } catch {
           action = machine.deductFailed(error)
         }
@@ -135,11 +130,11 @@ public final class Doorbuster: Service {
     }
   }
 
-  /// How many buckets the product's sale has.
+  /// What never changes about the product's sale; asked of the database the first time.
   /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
-  nonisolated(nonsending) func numberOfBuckets(of sku: SKU) async throws(DoorbusterError) -> Int {
-    if let buckets = directory.buckets(of: sku) { return buckets }
-    return max(try await knownSale(sku).terms.buckets, 1)
+  nonisolated(nonsending) func lookUp(_ sku: SKU) async throws(DoorbusterError) -> KnownSale {
+    if let sale = directory[sku] { return sale }
+    return KnownSale(try await knownSale(sku))
   }
 
   /// The sale as the database has it now.
