@@ -7,7 +7,7 @@
 // always has all of them, `no` never.
 typedef enum { FREEZE_AUTO, FREEZE_YES, FREEZE_NO } freeze_setting;
 
-enum { FREEZE_BYTES_MAX = 64, RETRY_MS = 20 };
+enum { FREEZE_BYTES_MAX = 64 };
 
 static const char *setting_words[] = {"auto", "yes", "no"};
 static const int settings[] = {FREEZE_AUTO, FREEZE_YES, FREEZE_NO};
@@ -50,17 +50,9 @@ void freezing_propagate(RedisModuleCtx *ctx) {
     RedisModule_Replicate(ctx, "STOCK.APPLY", "cb", "", payload, count);
 }
 
-static void retry(RedisModuleCtx *ctx, void *data) {
-    (void)data;
-    if (!freezing_is_pending)
-        return;
-    if (RedisModule_AvoidReplicaTraffic())
-        RedisModule_CreateTimer(ctx, RETRY_MS, retry, NULL);
-    else
-        freezing_propagate(ctx);
-}
-
-// Propagates at once, or, where a write pause forbids it, before the first change after it.
+// Propagates later. A promotion happens within a command of the server's own, as REPLICAOF, which the server would take
+// for one that has written, and propagate itself, if anything were propagated meanwhile; and there may be a write
+// pause.
 static void freeze_all(RedisModuleCtx *ctx, stock_freeze_reason reason) {
     size_t count = registry_count();
     if (count == 0)
@@ -71,7 +63,7 @@ static void freeze_all(RedisModuleCtx *ctx, stock_freeze_reason reason) {
     registry_freeze_anew(ctx, reason, pending_seed);
     RedisModule_Log(ctx, "notice", "%zu buckets are frozen in a new epoch, as writes may be missing: %s", count,
                     stock_freeze_word(reason));
-    retry(ctx, NULL);
+    server_events_await_sleep(ctx);
 }
 
 void freezing_at_promotion(RedisModuleCtx *ctx) {

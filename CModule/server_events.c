@@ -8,7 +8,8 @@ static bool is_loading;
 static bool is_started;
 static enum { LOADED_NOTHING, LOADED_RDB, LOADED_AOF } loaded_at_start;
 
-static const RedisModuleEvent before_sleep = {.id = REDISMODULE_EVENT_EVENTLOOP, .version = 1};
+static bool is_leaving_sleep;
+static const RedisModuleEvent event_loop = {.id = REDISMODULE_EVENT_EVENTLOOP, .version = 1};
 
 bool server_is_replica(void) {
     return is_replica;
@@ -78,26 +79,41 @@ static void drop_incomplete_buckets(RedisModuleCtx *ctx) {
     }
 }
 
-// A listener can't be taken away while it is being called.
-static void stop_hearing_of_sleep(RedisModuleCtx *ctx, void *data) {
-    (void)data;
-    RedisModule_SubscribeToServerEvent(ctx, before_sleep, NULL);
-}
-
-// The first time is the first moment of a start at which the append-only file can take writes; no client has been heard
-// yet.
-static void hear_of_sleep(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
-    (void)event;
-    (void)data;
-    if (is_started || subevent != REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP)
-        return;
+// The first moment of a start at which the append-only file can take writes; no client has been heard yet.
+static void start(RedisModuleCtx *ctx) {
     is_started = true;
-    RedisModule_CreateTimer(ctx, 1, stop_hearing_of_sleep, NULL);
     if (loaded_at_start == LOADED_NOTHING || !server_is_master(ctx))
         return;
     if (loaded_at_start == LOADED_AOF)
         drop_incomplete_buckets(ctx);
     freezing_at_start(ctx, loaded_at_start == LOADED_AOF);
+}
+
+// A listener can't be taken away while it is being called.
+static void stop_hearing_of_sleep(RedisModuleCtx *ctx, void *data) {
+    (void)data;
+    is_leaving_sleep = false;
+    if (!freezing_is_pending)
+        RedisModule_SubscribeToServerEvent(ctx, event_loop, NULL);
+}
+
+static void hear_of_sleep(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    (void)event;
+    (void)data;
+    if (subevent != REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP)
+        return;
+    if (!is_started)
+        start(ctx);
+    if (freezing_is_pending && !RedisModule_AvoidReplicaTraffic())
+        freezing_propagate(ctx);
+    if (freezing_is_pending || is_leaving_sleep)
+        return;
+    is_leaving_sleep = true;
+    RedisModule_CreateTimer(ctx, 1, stop_hearing_of_sleep, NULL);
+}
+
+void server_events_await_sleep(RedisModuleCtx *ctx) {
+    RedisModule_SubscribeToServerEvent(ctx, event_loop, hear_of_sleep);
 }
 
 static void hear_of_flush(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {

@@ -23,6 +23,8 @@ bool server_is_replica(void);
 bool server_is_loading(void);
 // Not so in a replica, nor in a node of a cluster that is to become one once it has found its master.
 bool server_is_master(RedisModuleCtx *ctx);
+// Has a freeze that is pending propagated before the event loop sleeps, and before any client is heard again.
+void server_events_await_sleep(RedisModuleCtx *ctx);
 
 // expiry.c: to be called when a hold was queued, and when this server may have come to expire holds itself.
 void expiry_wake(void);
@@ -34,7 +36,8 @@ void freezing_at_demotion(void);
 void freezing_at_start(RedisModuleCtx *ctx, bool from_aof);
 // Applies what a master, or this server itself before it restarted, did so; false where the payload is none of that.
 bool freezing_apply(RedisModuleCtx *ctx, stock_bytes payload);
-// Whether a freeze has still to be propagated; before any change of a bucket is.
+// Whether a freeze has still to be propagated: before the event loop sleeps, once no write pause forbids it, and before
+// any change of a bucket.
 extern bool freezing_is_pending;
 void freezing_propagate(RedisModuleCtx *ctx);
 const char *freezing_setting_word(void);
