@@ -85,8 +85,10 @@ struct PayloadTests {
   @Test("A payload of another version is told from a damaged one")
   func version() throws {
     var payload = try #require(sample().payloads().first)
-    payload[0] += 1
-    #expect(throws: StockError(fault: .version)) { _ = try Bucket.restored(from: [payload]) }
+    for version: UInt8 in [1, 2, payload[0] + 1, 255] {
+      payload[0] = version
+      #expect(throws: StockError(fault: .version)) { _ = try Bucket.restored(from: [payload]) }
+    }
     payload[0] = 0
     #expect(throws: StockError(fault: .damaged)) { _ = try Bucket.restored(from: [payload]) }
     #expect(throws: StockError(fault: .damaged)) { _ = try Bucket.restored(from: []) }

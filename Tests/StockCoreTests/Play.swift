@@ -68,7 +68,14 @@ extension Bucket {
   private mutating func trim(keeping: Int64) -> Outcome {
     let dropped = (try? trim(to: max(0, figures.log_last - keeping))) ?? -1
     let remaining = figures.available
-    return Outcome(remaining: remaining, sequence: dropped, status: .ok, fault: .none, changed: dropped > 0)
+    return Outcome(
+      remaining: remaining,
+      sequence: dropped,
+      status: .ok,
+      fault: .none,
+      turn: .none,
+      changed: dropped > 0
+    )
   }
 }
 

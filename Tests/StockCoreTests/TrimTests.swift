@@ -128,12 +128,4 @@ struct TrimTests {
     #expect(restored.play(.deduct(user: "u", token: "y", quantity: 1), now: 1002).status == .limit)
     #expect(try restored.events(after: 7, count: 1).first?.user == nil)
   }
-
-  @Test("Payloads of version 1 are still read")
-  func version1() throws {
-    let bucket = Self.sold(5)
-    var payload = try #require(bucket.payloads().first)
-    payload[0] = 1
-    #expect(try Bucket.restored(from: [payload]).payloads() == bucket.payloads())
-  }
 }
