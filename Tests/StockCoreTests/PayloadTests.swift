@@ -9,8 +9,8 @@ struct PayloadTests {
     for index in 0..<12 {
       _ = bucket.play(.deduct(user: "u\(index % 3)", token: "t\(index)", quantity: 1 + Int64(index % 2)), now: 1001)
     }
-    _ = bucket.play(.cancel(token: "t3", fence: false, offSale: false), now: 1002)
-    _ = bucket.play(.cancel(token: "t4", fence: false, offSale: true), now: 1003)
+    _ = bucket.play(.cancel(token: "t3"), now: 1002)
+    _ = bucket.play(.cancel(token: "t4", offSale: true), now: 1003)
     _ = bucket.play(.fence(token: "fenced"), now: 1004)
     _ = bucket.play(.add(token: "more", quantity: 300), now: 1005)
     _ = bucket.play(.add(token: "less", quantity: -20), now: 1006)
