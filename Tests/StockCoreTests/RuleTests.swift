@@ -180,28 +180,4 @@ struct RuleTests {
     let outcome = bucket.schedule(limit: 2, opens: 10, closes: 20, now: 1000)
     #expect(outcome.status == .ok && !outcome.changed && bucket.figures.log_last == 1)
   }
-
-  private func expect(
-    _ bucket: inout Bucket,
-    _ play: Play,
-    _ status: Status,
-    _ remaining: Int64,
-    _ sequence: Int64,
-    now: Int64 = 1000,
-    at location: SourceLocation = #_sourceLocation
-  ) {
-    let reply = bucket.play(play, now: now).reply
-    let expected = ReferenceModel.Reply(status: status, remaining: remaining, sequence: sequence)
-    #expect(reply == expected, "\(play)", sourceLocation: location)
-  }
-
-  private func expect(
-    _ bucket: inout Bucket,
-    _ play: Play,
-    _ fault: Fault,
-    at location: SourceLocation = #_sourceLocation
-  ) {
-    let outcome = bucket.play(play, now: 1000)
-    #expect(outcome.fault == fault && !outcome.changed, "\(play)", sourceLocation: location)
-  }
 }
