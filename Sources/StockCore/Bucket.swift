@@ -95,8 +95,17 @@ public struct Bucket: ~Copyable {
 
   /// Looks a purchase's or restock's token up in its name space.
   @inline(__always)
-  func find(_ token: Bytes, _ space: NameSpace) -> Lookup {
-    let hash = hashing.hash(token, space)
+  func find(_ token: Bytes, _ space: NameSpace) -> Lookup { find(token, space, hash: hashing.hash(token, space)) }
+
+  /// The hash of a purchase's token, whose slot is fetched meanwhile.
+  func lookAhead(_ token: Bytes) -> UInt64 {
+    let hash = hashing.hash(token, .purchase)
+    tokens.prefetch(hash)
+    return hash
+  }
+
+  @inline(__always)
+  func find(_ token: Bytes, _ space: NameSpace, hash: UInt64) -> Lookup {
     let place = tokens.find(hash) { address in
       if KeptTokens.isKept(address) {
         let record = kept.record(at: address)

@@ -30,7 +30,9 @@ import CStockABI
       now: Int64
     ) -> Outcome {
       user.withBytes { user in
-        token.withBytes { deduct(user: user, token: $0, quantity: quantity, hold: hold, now: now) }
+        token.withBytes {
+          deduct(user: user, token: $0, hash: lookAhead($0), quantity: quantity, hold: hold, now: now)
+        }
       }
     }
 

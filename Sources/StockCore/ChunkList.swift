@@ -17,8 +17,8 @@ struct ChunkList: ~Copyable {
   static let addressEnd: UInt64 = 1 << 33
   private static let headerBytes = 16
   private static let firstCapacity = 512
-  /// No record is larger.
-  private static let recordBytesMax = 320
+  /// No record is larger, with `wordSlack` bytes to spare behind it.
+  private static let recordBytesMax = 328
 
   /// Numbers of chunks end here and come round.
   private let numberMask: UInt64
@@ -65,7 +65,7 @@ struct ChunkList: ~Copyable {
     more < Int64(truncatingIfNeeded: numberMask) &- Int64(truncatingIfNeeded: count)
   }
 
-  /// Memory for a record of `size` bytes. `label` names the first record of a chunk.
+  /// Memory for a record of `size` bytes with `wordSlack` bytes to spare. `label` names the first record of a chunk.
   mutating func append(size: Int, label: Int64) -> (address: Address, memory: UnsafeMutableRawPointer) {
     let rounded = (size &+ 3) & ~3
     let chunk = tail(withRoomFor: rounded, label: label)
@@ -168,7 +168,7 @@ struct ChunkList: ~Copyable {
   private mutating func tail(withRoomFor size: Int, label: Int64) -> UnsafeMutableRawPointer {
     if let chunks, count > 0 {
       let last = chunks + (count &- 1)
-      if used &+ size <= capacity { return last.pointee }
+      if used &+ size &+ wordSlack <= capacity { return last.pointee }
       last.pointee.storeBytes(of: Int64(truncatingIfNeeded: used), toByteOffset: 8, as: Int64.self)
     }
     capacity = count == 0 ? Self.firstCapacity : Self.chunkBytes

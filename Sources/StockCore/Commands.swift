@@ -6,9 +6,17 @@ extension Bucket {
   /// Takes `quantity` units for `user` under `token`, sold, or held for `hold` milliseconds if that is not 0. In order of
   /// precedence: fault `tokenMismatch`, `duplicate`, `cancelled`, `frozen`, `early`, `closed`, `limit`, `soldOut`, fault
   /// `overflow`, `ok`.
-  mutating func deduct(user: Bytes, token: Bytes, quantity: Int64, hold: Int64, now: Int64) -> Outcome {
+  /// `hash` is the token's, by `lookAhead`.
+  mutating func deduct(
+    user: Bytes,
+    token: Bytes,
+    hash: UInt64,
+    quantity: Int64,
+    hold: Int64,
+    now: Int64
+  ) -> Outcome {
     beginChange()
-    let known = find(token, .purchase)
+    let known = find(token, .purchase, hash: hash)
     if let first = known.first {
       if first.isFence { return outcome(.cancelled) }
       guard first.quantity == quantity, isUser(user, of: first) else { return failed(.tokenMismatch) }

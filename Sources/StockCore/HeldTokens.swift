@@ -42,10 +42,10 @@ struct HeldTokens: ~Copyable {
 
   /// Memory for a record of `size` bytes.
   mutating func append(size: Int, sequence: Int64) -> (address: UInt64, memory: UnsafeMutableRawPointer) {
-    let sizeClass = (size &+ 8 &+ Self.step &- 1) / Self.step
+    let sizeClass = (8 &+ size &+ wordSlack &+ Self.step &- 1) / Self.step
     let address = takeFree(sizeClass) ?? cut(sizeClass)
     let slot = memory(at: address)
-    store(UInt64(truncatingIfNeeded: sequence) | UInt64(truncatingIfNeeded: sizeClass) &<< Self.classShift, to: slot)
+    slot.store(word: UInt64(truncatingIfNeeded: sequence) | UInt64(truncatingIfNeeded: sizeClass) &<< Self.classShift)
     count &+= 1
     return (address | Self.addressFlag, slot + 8)
   }
@@ -58,8 +58,8 @@ struct HeldTokens: ~Copyable {
     count &-= 1
     guard count > 0, let free else { return releaseAll() }
     let sizeClass = Int(truncatingIfNeeded: word &>> Self.classShift)
-    store(word & ~0 &<< Self.classShift, to: slot)
-    store(free[sizeClass], to: slot + 8)
+    slot.store(word: word & ~0 &<< Self.classShift)
+    (slot + 8).store(word: free[sizeClass])
     free[sizeClass] = place
   }
 
@@ -101,8 +101,6 @@ struct HeldTokens: ~Copyable {
     pieces.unsafelyUnwrapped[Int(truncatingIfNeeded: place / ChunkList.unitsPerChunk)]
       + Int(truncatingIfNeeded: place & (ChunkList.unitsPerChunk &- 1)) &* Self.unit
   }
-
-  private func store(_ word: UInt64, to slot: UnsafeMutableRawPointer) { slot.store(number: word, width: 8) }
 
   private func used(_ piece: Int) -> Int {
     pieces.unsafelyUnwrapped[piece].load(as: Int.self)

@@ -50,7 +50,7 @@ struct KeptRecord {
     headerBytes &+ (isFar ? wideBytes : 2) &+ (isLarge(token) ? wideBytes : 1)
   }
 
-  /// Writes a token into memory of its size; `label` is the sequence that its chunk begins with.
+  /// Writes a token into memory of its size with `wordSlack` bytes to spare; `label` is the sequence that its chunk begins with.
   static func write(_ token: KeptToken, label: Int64, isFar: Bool, to base: UnsafeMutableRawPointer) {
     var flags = token.kind.rawValue
     if token.quantity < 0 { flags |= negativeFlag }
@@ -58,15 +58,15 @@ struct KeptRecord {
     if token.isCancelTrimmed { flags |= cancelTrimmedFlag }
     if isFar { flags |= farFlag }
     if isLarge(token) { flags |= largeFlag }
-    base.store(number: token.low, width: 8)
-    (base + 8).store(number: token.high, width: 8)
-    (base + 16).store(number: token.user, width: 8)
+    base.store(word: token.low)
+    (base + 8).store(word: token.high)
+    (base + 16).store(word: token.user)
     base.storeBytes(of: flags, toByteOffset: flagsOffset, as: UInt8.self)
     let next = base + headerBytes
     let sequenceWidth = isFar ? wideBytes : 2
     let sequence = isFar ? token.sequence : token.sequence &- label
-    next.store(number: UInt64(truncatingIfNeeded: sequence), width: sequenceWidth)
-    (next + sequenceWidth).store(number: token.quantity.magnitude, width: isLarge(token) ? wideBytes : 1)
+    next.store(word: UInt64(truncatingIfNeeded: sequence))
+    (next + sequenceWidth).store(word: token.quantity.magnitude)
   }
 
   /// Whether a sequence can't be told in two bytes from that of the chunk's first.
@@ -85,14 +85,14 @@ struct KeptRecord {
 
   /// The sequence of the event that first took it, in a chunk that begins with the sequence `label`.
   func sequence(label: Int64) -> Int64 {
-    let number = Int64(truncatingIfNeeded: UnsafeRawPointer(base + Self.headerBytes).number(width: sequenceWidth))
+    let number = Int64(truncatingIfNeeded: UnsafeRawPointer(base + Self.headerBytes).number(widthOfWord: sequenceWidth))
     return isFar ? number : label &+ number
   }
 
   /// With its sign.
   var quantity: Int64 {
     let start = UnsafeRawPointer(base + (Self.headerBytes &+ sequenceWidth))
-    let magnitude = Int64(truncatingIfNeeded: start.number(width: quantityWidth))
+    let magnitude = Int64(truncatingIfNeeded: start.number(widthOfWord: quantityWidth))
     return flags & Self.negativeFlag == 0 ? magnitude : 0 &- magnitude
   }
 

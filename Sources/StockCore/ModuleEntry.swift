@@ -44,6 +44,11 @@ public func stock_free(_ pointer: OpaquePointer) {
 }
 
 @c @implementation
+public func stock_look_ahead(_ pointer: OpaquePointer, _ token: stock_bytes) -> UInt64 {
+  bucket(pointer).pointee.lookAhead(token)
+}
+
+@c @implementation
 public func stock_schedule(
   _ pointer: OpaquePointer,
   _ limit: Int64,
@@ -59,11 +64,12 @@ public func stock_deduct(
   _ pointer: OpaquePointer,
   _ user: stock_bytes,
   _ token: stock_bytes,
+  _ hash: UInt64,
   _ quantity: Int64,
   _ hold: Int64,
   _ now: Int64
 ) -> stock_outcome {
-  bucket(pointer).pointee.deduct(user: user, token: token, quantity: quantity, hold: hold, now: now)
+  bucket(pointer).pointee.deduct(user: user, token: token, hash: hash, quantity: quantity, hold: hold, now: now)
 }
 
 @c @implementation

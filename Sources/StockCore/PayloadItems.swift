@@ -192,7 +192,9 @@ extension ByteReader {
     let timestamp = number()
     let quantity = number()
     let name = name()
-    guard !failed, peer < Limits.buckets, timestamp <= Limits.time, quantity >= 1, name.isTransferName else { return nil }
+    guard !failed, peer < Limits.buckets, timestamp <= Limits.time, quantity >= 1, name.isTransferName else {
+      return nil
+    }
     return Transfer(
       name: name,
       quantity: quantity,

@@ -50,7 +50,8 @@ extension Bucket {
       writer.byte(PayloadTag.freezing)
       writer.freezing(freezing)
     case .add, .deduct, .hold, .confirm, .cancelHeld, .cancelSold, .rejectHeld, .rejectSold, .expire, .fence, .withdraw,
-      .deposit, .rebalanceOut, .rebalanceIn, .recordHeld, .recordSold, .recordCancelled, .recordRejected, .recordConfirm,
+      .deposit, .rebalanceOut, .rebalanceIn, .recordHeld, .recordSold, .recordCancelled, .recordRejected,
+      .recordConfirm,
       .recordCancelHeld, .recordCancelSold, .recordRejectHeld, .recordRejectSold, .recordOut, .recordIn, .recordRestock:
       break
     }

@@ -25,7 +25,7 @@ struct Record {
       &+ detailBytes(of: event.effect) &+ event.token.count &+ event.user.count
   }
 
-  /// Writes an event into memory of its size. `place` is its number in the chunk.
+  /// Writes an event into memory of its size with `wordSlack` bytes to spare. `place` is its number in the chunk.
   static func write(_ event: Event, place: Int64, to base: UnsafeMutableRawPointer) {
     let quantityWidth = width(of: event.quantity.magnitude)
     let fromWidth = width(of: event.from.magnitude)
@@ -40,15 +40,16 @@ struct Record {
       toByteOffset: 6,
       as: UInt8.self
     )
-    (base + 7).store(number: UInt64(truncatingIfNeeded: event.timestamp), width: 6)
+    // Each number is written as a word over what follows it.
+    (base + 7).store(word: UInt64(truncatingIfNeeded: event.timestamp))
     var next = base + headerBytes
-    next.store(number: event.quantity.magnitude, width: quantityWidth)
+    next.store(word: event.quantity.magnitude)
     next += quantityWidth
-    next.store(number: event.from.magnitude, width: fromWidth)
+    next.store(word: event.from.magnitude)
     next += fromWidth
     let details = detailBytes(of: event.effect)
     if details == holdBytes {
-      next.store(number: UInt64(truncatingIfNeeded: event.expires), width: expiryBytes)
+      next.store(word: UInt64(truncatingIfNeeded: event.expires))
       next.storeBytes(of: unqueued, toByteOffset: expiryBytes, as: UInt32.self)
     } else if details == peerBytes {
       next.storeBytes(of: event.peer, as: UInt16.self)
@@ -103,13 +104,15 @@ struct Record {
 
   /// With its sign.
   var quantity: Int64 {
-    let magnitude = Int64(truncatingIfNeeded: UnsafeRawPointer(base + Self.headerBytes).number(width: quantityWidth))
+    let magnitude = Int64(
+      truncatingIfNeeded: UnsafeRawPointer(base + Self.headerBytes).number(widthOfWord: quantityWidth)
+    )
     return flags & Self.negativeFlag == 0 ? magnitude : 0 &- magnitude
   }
 
   /// When a hold ends; 0 of any other event.
   var expires: Int64 {
-    isHold ? Int64(truncatingIfNeeded: UnsafeRawPointer(details).number(width: Self.expiryBytes)) : 0
+    isHold ? Int64(truncatingIfNeeded: UnsafeRawPointer(details).number(widthOfWord: Self.expiryBytes)) : 0
   }
 
   /// The place of a hold in the queue.
@@ -137,8 +140,8 @@ struct Record {
     let quantity = self.quantity
     let effect = self.effect
     let fromStart = UnsafeRawPointer(base + (Self.headerBytes &+ quantityWidth))
-    let from = Int64(truncatingIfNeeded: fromStart.number(width: fromWidth))
-    let timestamp = UnsafeRawPointer(base + 7).number(width: 6)
+    let from = Int64(truncatingIfNeeded: fromStart.number(widthOfWord: fromWidth))
+    let timestamp = UnsafeRawPointer(base + 7).number(widthOfWord: 6)
     return Event(
       sequence: sequence,
       timestamp: Int64(truncatingIfNeeded: timestamp),

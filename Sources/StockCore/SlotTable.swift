@@ -57,6 +57,14 @@ struct SlotTable: ~Copyable {
   /// The number of separately allocated pieces.
   var pieces: Int { segments &+ 1 }
 
+  /// Fetches the slot where the search for a hash will start into the cache.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) {
+    guard let directory else { return }
+    let slots = directory[Self.index(hash, depth)].slots
+    stock_prefetch(slots + Self.home(hash &>> Self.addressBits, capacity))
+  }
+
   /// Looks for the entry under `hash` for whose address `isMatch` holds.
   @inline(__always)
   func find(_ hash: UInt64, _ isMatch: (UInt64) -> Bool) -> Place {

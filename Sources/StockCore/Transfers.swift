@@ -21,9 +21,9 @@ private struct TransferRecord {
 
   static func write(_ transfer: Transfer, to base: UnsafeMutableRawPointer) {
     stock_clear(base, sequenceOffset)
-    (base + sequenceOffset).store(number: UInt64(truncatingIfNeeded: transfer.sequence), width: 8)
-    (base + timestampOffset).store(number: UInt64(truncatingIfNeeded: transfer.timestamp), width: 8)
-    (base + quantityOffset).store(number: UInt64(truncatingIfNeeded: transfer.quantity), width: 8)
+    (base + sequenceOffset).store(word: UInt64(truncatingIfNeeded: transfer.sequence))
+    (base + timestampOffset).store(word: UInt64(truncatingIfNeeded: transfer.timestamp))
+    (base + quantityOffset).store(word: UInt64(truncatingIfNeeded: transfer.quantity))
     base.storeBytes(of: transfer.peer, toByteOffset: peerOffset, as: UInt16.self)
     let direction = transfer.direction == .incoming ? incomingFlag : 0
     base.storeBytes(
@@ -38,11 +38,11 @@ private struct TransferRecord {
   /// The open transfers made after and before this one; 0 for none. Of a settled one they mean nothing.
   var next: UInt64 {
     get { UnsafeRawPointer(base).word(at: 0) }
-    nonmutating set { base.store(number: newValue, width: 8) }
+    nonmutating set { base.store(word: newValue) }
   }
   var previous: UInt64 {
     get { UnsafeRawPointer(base).word(at: 8) }
-    nonmutating set { (base + 8).store(number: newValue, width: 8) }
+    nonmutating set { (base + 8).store(word: newValue) }
   }
 
   var isSettled: Bool { flags & Self.settledFlag != 0 }

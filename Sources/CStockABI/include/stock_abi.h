@@ -182,6 +182,10 @@ static inline void stock_copy(void *to, const void *from, size_t count) {
 static inline void stock_clear(void *memory, size_t count) {
     memset(memory, 0, count);
 }
+// Fetches what will soon be read and written into the cache.
+static inline void stock_prefetch(const void *memory) {
+    __builtin_prefetch(memory, 1);
+}
 static inline bool stock_equal(const void *_Nullable a, const void *_Nullable b, size_t count) {
     return count == 0 || memcmp(a, b, count) == 0;
 }
@@ -258,11 +262,14 @@ stock_bucket *stock_create(const stock_settings *settings, int64_t quantity, boo
                            const void *hash_key, int64_t now);
 void stock_free(stock_bucket *bucket);
 
+// The hash of a purchase's token; what looking it up will read is on its way into the cache, while the caller goes on.
+uint64_t stock_look_ahead(const stock_bucket *bucket, stock_bytes token);
+
 // The commands that change a bucket. Callers have checked the bounds of each argument; `now` is in milliseconds.
-// `hold`: milliseconds, 0 for none.
+// `hold`: milliseconds, 0 for none. `hash`: what `stock_look_ahead` gave for the bucket and token.
 stock_outcome stock_schedule(stock_bucket *bucket, int64_t limit, int64_t opens, int64_t closes, int64_t now);
-stock_outcome stock_deduct(stock_bucket *bucket, stock_bytes user, stock_bytes token, int64_t quantity, int64_t hold,
-                           int64_t now);
+stock_outcome stock_deduct(stock_bucket *bucket, stock_bytes user, stock_bytes token, uint64_t hash, int64_t quantity,
+                           int64_t hold, int64_t now);
 stock_outcome stock_confirm(stock_bucket *bucket, stock_bytes token, int64_t now);
 stock_outcome stock_cancel(stock_bucket *bucket, stock_bytes token, bool fence, bool off_sale, int64_t now);
 stock_outcome stock_fence(stock_bucket *bucket, stock_bytes token, int64_t now);
