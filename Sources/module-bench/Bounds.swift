@@ -12,12 +12,12 @@ struct Bound {
     speed(report) + memory(report) + latency(report) + instructions(report)
   }
 
-  private static func atMost(_ name: String, _ value: Double, _ most: Double, _ digits: Int = 1) -> Bound {
+  private static func atMost(_ name: String, _ value: Double, _ most: Double, _ digits: Int = 2) -> Bound {
     Bound(text: String(format: "%@: %.\(digits)f (at most %g)", name, value, most), isMet: value <= most)
   }
 
   private static func atLeast(_ name: String, _ value: Double, _ least: Double) -> Bound {
-    Bound(text: String(format: "%@: %.1f (at least %g)", name, value, least), isMet: value >= least)
+    Bound(text: String(format: "%@: %.2f (at least %g)", name, value, least), isMet: value >= least)
   }
 
   /// Taken at pipeline 64 without AOF, where the server is the limit.

@@ -14,7 +14,21 @@ struct Latency: Codable {
   /// Of the plain `DEL` of a bucket of so many purchases, half of them trimmed: it frees as it goes.
   var deleteMicroseconds: Double
 
-  static func measure(purchases: Int) throws -> Latency {
+  /// The fewest of each in several rounds: a processor that others want makes commands slow at random.
+  static func best(of rounds: Int, purchases: Int) throws -> Latency {
+    var best = try measure(purchases: purchases)
+    for _ in 0..<rounds - 1 {
+      let next = try measure(purchases: purchases)
+      if next.bucketSlow < best.bucketSlow {
+        (best.bucketSlow, best.bucketLongest) = (next.bucketSlow, next.bucketLongest)
+      }
+      if next.hashSlow < best.hashSlow { (best.hashSlow, best.hashLongest) = (next.hashSlow, next.hashLongest) }
+      best.deleteMicroseconds = min(best.deleteMicroseconds, next.deleteMicroseconds)
+    }
+    return best
+  }
+
+  private static func measure(purchases: Int) throws -> Latency {
     let slices = 20
     let (bucket, hash) = (try stage(), try stage())
     try Contender.deduct.prepare(bucket.redis)
