@@ -37,7 +37,9 @@ import Testing
   func notEarly() throws {
     let stock = try Stage()
     try stock("CREATE", "key", 10)
-    for token in ["late", "sold", "gone"] { try stock("DEDUCT", "key", "u", token, 1, "HOLD", token == "late" ? 600 : 80) }
+    for token in ["late", "sold", "gone"] {
+      try stock("DEDUCT", "key", "u", token, 1, "HOLD", token == "late" ? 600 : 80)
+    }
     try stock("CONFIRM", "key", "sold")
     try stock("CANCEL", "key", "gone")
     let expires = try #require(stock("GET", "key", "late")["expires"]?.integer)
@@ -134,7 +136,10 @@ import Testing
     try stock.redis.call("CONFIG", "SET", "slowlog-log-slower-than", 50_000)
     // The first command after the deadline, before any timer: what it needs is one unit.
     let left = due - (try stock.nowMs()) + 20
-    let replies = try stock.afterSleep(ms: max(left, 1), [["STOCK.DEDUCT", "key", "new", "new", 1], ["STOCK.INFO", "key"]])
+    let replies = try stock.afterSleep(
+      ms: max(left, 1),
+      [["STOCK.DEDUCT", "key", "new", "new", 1], ["STOCK.INFO", "key"]]
+    )
     #expect(replies[0][0] == .simple("OK"))
     #expect(try #require(replies[1]["held"]?.integer) > Int64(count) / 2)
     let woken = try stock.nowMs()
@@ -180,7 +185,9 @@ import Testing
   @Test("A bucket that is deleted, flushed or replaced while it holds leaves nothing behind to trip over")
   func gone() throws {
     let stock = try Stage()
-    for removal in [["DEL", "key"], ["UNLINK", "key"], ["FLUSHALL", "SYNC"], ["FLUSHALL", "ASYNC"], ["SET", "key", "x"]] {
+    for removal in [
+      ["DEL", "key"], ["UNLINK", "key"], ["FLUSHALL", "SYNC"], ["FLUSHALL", "ASYNC"], ["SET", "key", "x"],
+    ] {
       try stock("CREATE", "key", 50)
       try Self.hold(stock, count: 50, ms: 20)
       let due = try stock.nowMs() + 20
