@@ -12,7 +12,7 @@ import Testing
     let stock = try Stage()
     try stock("CREATE", "key", 20, "LIMIT", 9)
     for token in ["confirmed", "cancelled"] { try stock("DEDUCT", "key", "u", token, 2, "HOLD", 600_000) }
-    try stock("DEDUCT", "key", "u", "due", 4, "HOLD", 700)
+    try stock("DEDUCT", "key", "u", "due", 4, "HOLD", 2_000)
     let before = try ["confirmed", "cancelled", "due"].map { try stock("GET", "key", $0)["expires"] }
     #expect(try stock("TRIM", "key", 4) == 4)
     for reload in [false, true] {
