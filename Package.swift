@@ -58,9 +58,13 @@ let orchestrator: [Target] = [
 
 let benches: [Target] = [
   .executableTarget(
+    name: "module-bench",
+    dependencies: ["TestServers", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+  ),
+  .executableTarget(
     name: "driver-bench",
     dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
-  )
+  ),
 ]
 
 let tests: [Target] = [

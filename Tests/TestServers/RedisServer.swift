@@ -125,7 +125,7 @@ public final class RedisServer: Sendable {
     let output = directory.file("log")
     let before = log.utf8.count
     let child = try ChildProcess(
-      ["redis-server", configuration],
+      options.program + [configuration],
       directory: directory.path,
       input: .path("/dev/null"),
       output: output,
