@@ -32,6 +32,8 @@ let seams: [Target] = [
 
 let implementations: [Target] = [
   .target(name: "OrderBatching", dependencies: ["Orders"]),
+  .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
+  .target(name: "MySQLStore", dependencies: ["CMariaDB", "Orders", "OrderBatching", log]),
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
@@ -85,6 +87,11 @@ let tests: [Target] = [
     dependencies: [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
+  ),
+  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore", "OrderBatching"]),
+  .testTarget(
+    name: "MySQLStoreIntegrationTests",
+    dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]
   ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
