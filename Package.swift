@@ -51,7 +51,8 @@ let orchestrator: [Target] = [
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
-      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "Benchmarks", log,
+      lifecycle,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
@@ -59,10 +60,11 @@ let orchestrator: [Target] = [
 ]
 
 let benches: [Target] = [
+  .target(name: "Benchmarks", dependencies: ["Orders"]),
   .executableTarget(
     name: "driver-bench",
     dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
-  )
+  ),
 ]
 
 let tests: [Target] = [
@@ -113,7 +115,7 @@ let package = Package(
     .library(name: "StockClient", targets: ["StockClient", "Stock", "RedisDriver"]),
     .library(
       name: "Doorbuster",
-      targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore"]
+      targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore", "MySQLStore"]
     ),
     .executable(name: "doorbuster", targets: ["doorbuster-cli"]),
     .library(name: "doorbuster-module", type: .dynamic, targets: ["CModule", "StockCoreEmbedded"]),

@@ -83,6 +83,14 @@ final class Connection {
       connected = mysql_real_connect(fresh, nil, url.user, url.password, url.database, 0, path, 0)
     }
     guard connected != nil else { throw Self.failure(fresh) }
+    // Without a certificate to check, the library goes on in plain text where the server offers nothing else.
+    guard url.tls == .off || mysql_get_ssl_cipher(fresh) != nil else {
+      throw MySQLFailure(
+        number: UInt32(CR_SSL_CONNECTION_ERROR),
+        state: "08000",
+        message: "TLS is required, and the server does not offer it"
+      )
+    }
   }
 
   private func setUp() throws(MySQLFailure) {
@@ -180,6 +188,14 @@ extension Connection {
         try prepared("\(sql) VALUES \(values) \(suffix)").execute(values: batch, rows)
       }
       start += size
+    }
+  }
+
+  /// Executes a statement once for each row of parameters. Only where the server takes arrays.
+  func execute(_ sql: String, arrays batch: RowBatch) throws(MySQLFailure) {
+    let statement = try prepared(sql)
+    for start in stride(from: 0, to: batch.count, by: Self.arrayRowsMax) {
+      try statement.execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
     }
   }
 

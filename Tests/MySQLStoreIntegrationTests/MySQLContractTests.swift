@@ -7,11 +7,11 @@ import Testing
 struct MySQLContractTests {
   @Test("Every behaviour, with every strategy", arguments: OrderStoreBehaviour.all, HotRowStrategy.allCases)
   func contract(behaviour: OrderStoreBehaviour, strategy: HotRowStrategy) async throws {
-    try await behaviour.check(MySQLFixture(MySQLStoreOptions(strategy: strategy)))
+    try await behaviour.check(MySQLFixture.make(MySQLStoreOptions(strategy: strategy)))
   }
 
   @Test("Every behaviour, with several rows in a statement, as on MySQL", arguments: OrderStoreBehaviour.all)
   func contractWithoutArrays(behaviour: OrderStoreBehaviour) async throws {
-    try await behaviour.check(MySQLFixture(MySQLStoreOptions(strategy: .groupCommit, usesArrays: false)))
+    try await behaviour.check(MySQLFixture.make(MySQLStoreOptions(strategy: .groupCommit, usesArrays: false)))
   }
 }

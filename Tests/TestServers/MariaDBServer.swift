@@ -65,10 +65,13 @@ public final class MariaDBServer: Sendable {
   }
 
   /// Runs statements as root, by the command-line client.
+  /// - Parameter delimiter: what stands between them; another than `;` for a trigger.
   /// - Returns: the rows, with tabs between their columns, and no header.
   @discardableResult
-  public func sql(_ statements: String, database: String? = nil) throws -> String {
-    let words = ["mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", "--socket=\(socketPath)"]
+  public func sql(_ statements: String, database: String? = nil, delimiter: String = ";") throws -> String {
+    let words =
+      ["mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", "--socket=\(socketPath)"]
+      + ["--delimiter=\(delimiter)"]
     let client = try Subprocess(
       words[0],
       words.dropFirst() + (database.map { [$0] } ?? []) + ["--execute", statements]
