@@ -80,7 +80,7 @@ extension Connection {
     let old = try position(of: bucket, forUpdate: true)
     let stored = old ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
     guard stored == batch.from else {
-      return (LogBatchOutcome(position: stored, applied: false, waitingFor: nil, findings: []), .rollBack)
+      return (LogBatchOutcome(position: stored, applied: false), .rollBack)
     }
     let rows = try orders(of: sku, tokens: batch.tokens(withNew: isExact), forUpdate: !isExact)
     var book = OrderBook(stocks: stocks, orders: rows, capacity: batch.steps.count)
