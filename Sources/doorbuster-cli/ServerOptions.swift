@@ -23,8 +23,9 @@ struct ServerOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The database: sqlite:PATH or mysql://user[:password]@host[:port]/database[?socket=PATH][&tls=required][&ca=PATH].",
-      discussion: "Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
+      "The database: sqlite:PATH or mysql://user[:password]@host[:port]/database.",
+      discussion:
+        "A MySQL URL may end with ?socket=PATH, ?tls=required or ?tls=required&ca=PATH. Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
       valueName: "url"
     )
   )
