@@ -1,43 +1,56 @@
 import CStockABI
 
-/// One bucket: its stock, its log, and what became of every token it has accepted.
+/// One bucket: its stock, its log, and what became of every token and transfer it has accepted.
 ///
-/// A command decides first and changes afterwards; `record` is the only place that changes, for a command of a client as
-/// for a payload of the master or of a file. Time is an argument, nothing here does I/O, and nothing traps: arithmetic
-/// is bounds-checked before and wraps, so that a mistake could give a wrong number but not end the server.
+/// A command decides first and changes afterwards; `record` is the only place that changes the books, for a command of a
+/// client as for a payload of the master or of a file. Time is an argument, nothing here does I/O, and nothing traps:
+/// arithmetic is bounds-checked before and wraps, so that a mistake could give a wrong number but not end the server.
 public struct Bucket: ~Copyable {
   var books: Books
   var settings: Settings
   var epoch: Int64
+  var freezing: Freezing
   let hashing: KeyedHash
   var purchases: Int64 = 0
   var lastSequence: Int64 = 0
-  /// The place of the last event, 0 where that is not the last change.
-  var lastAddress: UInt64 = 0
   var log = ChunkList()
   var tokens = SlotTable()
   /// Where the log begins.
   var trimmed = TrimmedLog()
-  /// The tokens whose first event is gone.
+  /// The tokens whose first event is gone: those that were held where the log begins, and the others.
+  var held = HeldTokens()
   var kept = KeptTokens()
-  /// How many of them a payload in parts has still to bring.
-  var awaitedTokens: Int64 = 0
+  /// The holds that can expire.
+  var holds = HoldQueue()
+  var transfers = Transfers()
   var userUnits = UserUnits()
   /// Whether the units of each user are counted: from the first limit on.
   private(set) var countsUsers: Bool
+  /// What the command that runs, or ran last, has changed.
+  var change = Change()
+  /// What a payload in parts has brought, and has still to bring, of the time before the log.
+  var restoration = Restoration()
 
   /// A bucket without any event, to which the caller applies its create event at once.
-  init(settings: Settings, epoch: Int64, hashing: KeyedHash, countsUsers: Bool) {
+  init(settings: Settings, freezing: Freezing, epoch: Int64, hashing: KeyedHash, countsUsers: Bool) {
     books = Books()
     self.settings = settings
+    self.freezing = freezing
     self.epoch = epoch
     self.hashing = hashing
     self.countsUsers = countsUsers || settings.limit > 0
   }
 
   /// A new bucket with its create event.
-  init(settings: Settings, epoch: Int64, hashing: KeyedHash, quantity: Int64, now: Int64) {
-    self.init(settings: settings, epoch: epoch, hashing: hashing, countsUsers: false)
+  init(settings: Settings, isFrozen: Bool, epoch: Int64, hashing: KeyedHash, quantity: Int64, now: Int64) {
+    self.init(
+      settings: settings,
+      freezing: Freezing(reason: isFrozen ? .create : .no),
+      epoch: epoch,
+      hashing: hashing,
+      countsUsers: false
+    )
+    beginChange()
     // The first event of an empty bucket, within its bounds, always has room.
     _ = record(makeEvent(.create, quantity: quantity, now: now))
   }
@@ -48,117 +61,147 @@ public struct Bucket: ~Copyable {
       created: books.created,
       added: books.added,
       available: books.available,
+      held: books.held,
       sold: books.sold,
       cancelled: books.cancelled,
+      transferred_in: books.transferredIn,
+      transferred_out: books.transferredOut,
       epoch: epoch,
       tokens: purchases,
+      transfers: transfers.openCount,
       log_first: trimmed.sequence &+ 1,
       log_last: lastSequence,
       settings: settings,
-      bytes: UInt64(
-        truncatingIfNeeded: MemoryLayout<Bucket>.size &+ log.bytes &+ kept.bytes &+ tokens.bytes &+ userUnits.bytes
-      ),
-      allocations: UInt64(
-        truncatingIfNeeded: 3 &+ log.count &+ kept.pieces &+ tokens.pieces &+ userUnits.pieces
-      )
+      frozen: freezing.shown,
+      bytes: UInt64(truncatingIfNeeded: bytes),
+      allocations: UInt64(truncatingIfNeeded: allocations)
     )
   }
 
   /// Slots of the token table that all commands so far have moved.
   public var slotsMoved: Int { tokens.moved }
 
+  private var bytes: Int {
+    MemoryLayout<Bucket>.size &+ log.bytes &+ tokens.bytes &+ held.bytes &+ kept.bytes &+ holds.bytes
+      &+ transfers.bytes &+ userUnits.bytes
+  }
+
+  private var allocations: Int {
+    3 &+ log.count &+ tokens.pieces &+ held.pieceTotal &+ kept.pieces &+ holds.pieceTotal &+ transfers.pieces
+      &+ userUnits.pieces
+  }
+
   // MARK: Looking up
 
-  /// Looks a token up in its name space.
+  /// Looks a purchase's or restock's token up in its name space.
   @inline(__always)
-  func find(_ token: Bytes, _ space: NameSpace) -> Lookup {
-    let hash = hashing.hash(token, space)
+  func find(_ token: Bytes, _ space: NameSpace) -> Lookup { find(token, space, hash: hashing.hash(token, space)) }
+
+  /// The hash of a purchase's token, whose slot is fetched meanwhile.
+  func lookAhead(_ token: Bytes) -> UInt64 {
+    let hash = hashing.hash(token, .purchase)
+    tokens.prefetch(hash)
+    return hash
+  }
+
+  @inline(__always)
+  func find(_ token: Bytes, _ space: NameSpace, hash: UInt64) -> Lookup {
     let place = tokens.find(hash) { address in
       if KeptTokens.isKept(address) {
         let record = kept.record(at: address)
         return record.low == hash && record.isRestock == (space == .restock)
           && record.high == hashing.secondHash(token, space)
       }
-      let record = Record(at: log.memory(at: address))
+      let record = record(at: address)
       return record.isRestock == (space == .restock) && record.token.equals(token)
     }
-    if place.address == 0 { return Lookup(hash: hash, place: place, first: nil) }
-    if KeptTokens.isKept(place.address) {
-      return Lookup(hash: hash, place: place, first: .kept(kept.record(at: place.address)))
-    }
-    return Lookup(hash: hash, place: place, first: .logged(Record(at: log.memory(at: place.address))))
+    return Lookup(hash: hash, place: place, first: place.address == 0 ? nil : firstEvent(at: place.address))
+  }
+
+  /// The first event of a token, by its address in the table.
+  func firstEvent(at address: UInt64) -> FirstEvent {
+    if KeptTokens.isKept(address) { return .kept(kept.record(at: address)) }
+    return .whole(record(at: address))
+  }
+
+  /// The record of an event in the log, or of a held token, at an address.
+  @inline(__always)
+  func record(at address: UInt64) -> Record {
+    HeldTokens.isHeld(address) ? held.record(at: address) : Record(at: log.memory(at: address))
   }
 
   /// The sequence of the event that first took the token, 0 if none did.
   func sequence(of token: Lookup) -> Int64 {
-    switch token.first {
-    case .logged(let record): log.label(at: token.place.address) &+ record.place
-    case .kept: kept.sequence(at: token.place.address)
-    case nil: 0
-    }
+    token.first == nil ? 0 : sequence(at: token.place.address)
+  }
+
+  /// The sequence of the event at an address in the table.
+  func sequence(at address: UInt64) -> Int64 {
+    if HeldTokens.isHeld(address) { return held.sequence(at: address) }
+    if KeptTokens.isKept(address) { return kept.sequence(at: address) }
+    return log.label(at: address) &+ Record(at: log.memory(at: address)).place
   }
 
   /// Whether the token was first sent by this user; of a trimmed one, by the user's keyed hash.
   func isUser(_ user: Bytes, of first: FirstEvent) -> Bool {
     switch first {
-    case .logged(let record): record.user.equals(user)
+    case .whole(let record): record.user.equals(user)
     case .kept(let record): !record.isFence && record.user == hashing.hash(user, .user)
     }
   }
 
-  /// The outcome of a command that changes nothing.
-  func unchanged(_ status: Status, sequence: Int64 = 0) -> Outcome {
-    Outcome(remaining: books.available, sequence: sequence, status: status, fault: .none, changed: false)
+  // MARK: Outcomes
+
+  /// Begins a command: what it changes is counted from here.
+  @inline(__always)
+  mutating func beginChange() { change = Change(available: books.available) }
+
+  /// How a command ended, with whatever it has changed.
+  func outcome(_ status: Status, sequence: Int64 = 0) -> Outcome {
+    outcome(status, remaining: books.available, sequence: sequence)
   }
 
+  func outcome(_ status: Status, remaining: Int64, sequence: Int64) -> Outcome {
+    Outcome(
+      remaining: remaining,
+      sequence: sequence,
+      status: status,
+      fault: .none,
+      turn: change.turn(to: books.available),
+      changed: change.isSome,
+      events: change.events(to: lastSequence)
+    )
+  }
+
+  /// How a command failed; what it has changed before stays.
   func failed(_ fault: Fault) -> Outcome {
-    Outcome(remaining: 0, sequence: 0, status: .unknown, fault: fault, changed: false)
+    Outcome(
+      remaining: 0,
+      sequence: 0,
+      status: .unknown,
+      fault: fault,
+      turn: change.turn(to: books.available),
+      changed: change.isSome,
+      events: change.events(to: lastSequence)
+    )
   }
 
-  // MARK: Reading the log
-
-  /// The cursor of the event after `after`; an `epoch` of 0 fits any. Faults: `epochMismatch`, `ahead`, `trimmed`.
-  func seek(after: Int64, epoch: Int64, _ cursor: inout LogCursor) -> Fault {
-    if epoch != 0 && epoch != self.epoch { return .epochMismatch }
-    if after > lastSequence { return .ahead }
-    if after < trimmed.sequence { return .trimmed }
-    if after == trimmed.sequence {
-      cursor = LogCursor(position: trimmed.next, sequence: after &+ 1, kept: 0)
-      return .none
-    }
-    var next = LogCursor(position: log.chunkStart(label: after &+ 1), sequence: 0, kept: 0)
-    next.sequence = log.label(at: next.position)
-    while next.sequence <= after {
-      next.position &+= Record(at: log.memory(at: next.position)).units
-      next.sequence &+= 1
-    }
-    cursor = next
-    return .none
+  /// Records an event that a command has decided; `ok` with its sequence, or the fault.
+  mutating func commit(_ event: Event, _ token: Lookup? = nil) -> Outcome {
+    let fault = record(event, token)
+    return fault == .none ? outcome(.ok, sequence: lastSequence) : failed(fault)
   }
-
-  /// The event at the cursor, which moves on; nil behind the last.
-  func next(_ cursor: inout LogCursor) -> Event? {
-    guard cursor.sequence <= lastSequence else { return nil }
-    let position = log.settled(cursor.position)
-    let record = Record(at: log.memory(at: position))
-    let event = record.event(sequence: cursor.sequence)
-    cursor.position = position &+ record.units
-    cursor.sequence &+= 1
-    return event
-  }
-
-  /// The event that was made last; only where it is the last change.
-  var lastEvent: Event { Record(at: log.memory(at: lastAddress)).event(sequence: lastSequence) }
 
   // MARK: Changing
 
   /// The next event, which `record` then takes.
   func makeEvent(
-    _ action: Action,
+    _ effect: Effect,
     token: Bytes = .none,
     user: Bytes = .none,
     quantity: Int64 = 0,
-    offSale: Bool = false,
+    expires: Int64 = 0,
+    peer: UInt16 = 0,
     now: Int64
   ) -> Event {
     let from = books.available
@@ -166,17 +209,18 @@ public struct Bucket: ~Copyable {
       sequence: lastSequence &+ 1,
       timestamp: min(max(now, 0), Limits.time),
       from: from,
-      to: from &+ action.change(quantity: quantity, offSale: offSale),
+      to: from &+ effect.change(quantity),
       quantity: quantity,
+      expires: expires,
       token: token,
       user: user,
-      action: action,
-      off_sale: offSale
+      peer: peer,
+      effect: effect
     )
   }
 
   /// Records an event that has been decided and changes the books by it. `token` is what was found of the event's
-  /// token, if it has one. Faults: `overflow`, and then nothing has changed.
+  /// token, if it has one that is no transfer's. Faults: `overflow`, and then nothing has changed.
   mutating func record(_ event: Event, _ token: Lookup? = nil) -> Fault {
     guard let books = books.after(event), event.sequence <= Limits.number, log.hasRoom else { return .overflow }
     var place = SlotTable.Place()
@@ -184,68 +228,159 @@ public struct Bucket: ~Copyable {
       place = token.place
       guard tokens.reserve(token.hash, &place) else { return .overflow }
     }
+    if event.effect == .hold && !holds.hasRoom { return .overflow }
     if countsUsers && !countUnits(of: event, token) { return .overflow }
     self.books = books
     let entry = log.append(size: Record.size(of: event), label: event.sequence)
-    let state: PurchaseState = event.action == .fence ? .cancelled : .sold
-    Record.write(event, place: event.sequence &- log.label(at: entry.address), state: state, to: entry.memory)
+    Record.write(event, place: event.sequence &- log.label(at: entry.address), to: entry.memory)
     if let token {
       if let first = token.first {
-        first.markCancelled()
+        move(first, to: event.effect.stateAfter)
       } else {
-        tokens.insert(token.hash, entry.address, at: place)
-        if event.action != .add { purchases &+= 1 }
+        take(event, token.hash, entry.address, at: place)
       }
     }
     lastSequence = event.sequence
-    lastAddress = entry.address
+    change.note(event.sequence, at: entry.address)
     log.makeRoom()
     return .none
   }
 
-  private mutating func countUnits(of event: Event, _ token: Lookup?) -> Bool {
-    switch event.action {
-    case .deduct: return userUnits.add(event.quantity, to: hashing.hash(event.user, .user))
-    case .cancel:
-      guard let first = token?.first else { return true }
-      return userUnits.add(0 &- event.quantity, to: userHash(of: first))
-    case .create, .add, .fence, .schedule: return true
+  /// Enters the first event of a token, which lies at an address.
+  mutating func take(_ event: Event, _ hash: UInt64, _ address: UInt64, at place: SlotTable.Place) {
+    tokens.insert(hash, address, at: place)
+    if event.effect.subject == .purchase { purchases &+= 1 }
+    if event.effect == .hold {
+      enqueue(QueuedHold(expires: event.expires, sequence: event.sequence, address: address))
     }
+  }
+
+  /// Moves a purchase on; a hold that ends leaves the queue.
+  private mutating func move(_ first: FirstEvent, to state: PurchaseState) {
+    switch first {
+    case .whole(let record):
+      if record.state == .held && record.queuePlace != Record.unqueued {
+        dequeue(at: Int(record.queuePlace))
+        record.note(queuePlace: Record.unqueued)
+      }
+      record.mark(state)
+    case .kept(let record):
+      // A kept purchase is sold until it is cancelled.
+      if state == .cancelled { record.markCancelled() }
+    }
+  }
+
+  // MARK: Counting what each user has
+
+  private mutating func countUnits(of event: Event, _ token: Lookup?) -> Bool {
+    guard event.effect.subject == .purchase else { return true }
+    if let first = token?.first {
+      guard event.effect.stateAfter == .cancelled else { return true }
+      return userUnits.add(0 &- event.quantity, to: userHash(of: first))
+    }
+    guard event.effect.stateAfter != .cancelled else { return true }
+    return userUnits.add(event.quantity, to: hashing.hash(event.user, .user))
   }
 
   private func userHash(of first: FirstEvent) -> UInt64 {
     switch first {
-    case .logged(let record): hashing.hash(record.user, .user)
+    case .whole(let record): hashing.hash(record.user, .user)
     case .kept(let record): record.user
     }
   }
 
-  /// Starts to count the units of each user, from what is sold; false where memory can't be addressed.
+  /// Starts to count the units of each user, from what is held and sold; false where memory can't be addressed.
   mutating func countUsers() -> Bool {
     if countsUsers { return true }
     userUnits = UserUnits()
+    countsUsers = countKept() && countHeld() && countLogged()
+    return countsUsers
+  }
+
+  private mutating func countKept() -> Bool {
     var position: UInt64 = 0
     var rest = kept.count
     while rest > 0 {
       let token = kept.next(&position)
-      if token.action == .deduct && !token.isCancelled {
+      if token.kind == .purchase && !token.isCancelled {
         guard userUnits.add(token.quantity, to: token.user) else { return false }
       }
       rest &-= 1
     }
-    position = trimmed.next
+    return true
+  }
+
+  private mutating func countHeld() -> Bool {
+    var position: UInt64 = 0
+    while let address = held.next(&position) {
+      guard countLive(held.record(at: address)) else { return false }
+    }
+    return true
+  }
+
+  private mutating func countLogged() -> Bool {
+    var position = trimmed.next
     var sequence = trimmed.sequence
     while sequence < lastSequence {
       position = log.settled(position)
       let record = Record(at: log.memory(at: position))
-      if record.isPurchase && !record.isCancelled {
-        guard userUnits.add(record.quantity, to: hashing.hash(record.user, .user)) else { return false }
+      let effect = record.effect
+      if effect.subject == .purchase && effect.stateBefore == nil {
+        guard countLive(record) else { return false }
       }
       position &+= record.units
       sequence &+= 1
     }
-    countsUsers = true
     return true
+  }
+
+  private mutating func countLive(_ record: Record) -> Bool {
+    record.state == .cancelled || userUnits.add(record.quantity, to: hashing.hash(record.user, .user))
+  }
+}
+
+/// Whether a bucket is frozen, and why: by an operator, on top of one of the other reasons.
+struct Freezing {
+  var reason: FreezeReason = .no
+  var isByOperator = false
+
+  var isFrozen: Bool { isByOperator || reason != .no }
+
+  /// What is told of it: an operator's freeze hides the other reason.
+  var shown: FreezeReason { isByOperator ? .byOperator : reason }
+}
+
+/// What a command has changed so far: events from one on, or what makes no event.
+struct Change {
+  /// The stock that was available before it.
+  var available: Int64 = 0
+  /// The first event of it and where that lies; 0 where it made none.
+  var first: Int64 = 0
+  var address: UInt64 = 0
+  /// The first event that a trim dropped, 0 for none.
+  var trimmedFrom: Int64 = 0
+  /// The transfer that was closed, 0 for none.
+  var settled: UInt64 = 0
+
+  init(available: Int64 = 0) { self.available = available }
+
+  var isSome: Bool { first != 0 || trimmedFrom != 0 || settled != 0 }
+
+  /// How many events it made, the last of them `last`.
+  @inline(__always)
+  func events(to last: Int64) -> UInt32 { first == 0 ? 0 : UInt32(truncatingIfNeeded: last &- first &+ 1) }
+
+  @inline(__always)
+  mutating func note(_ sequence: Int64, at address: UInt64) {
+    guard first == 0 else { return }
+    first = sequence
+    self.address = address
+  }
+
+  @inline(__always)
+  func turn(to available: Int64) -> Turn {
+    if self.available > 0 { return available > 0 ? .none : .soldOut }
+    return available > 0 ? .onSale : .none
   }
 }
 
@@ -256,30 +391,30 @@ struct Lookup {
   let first: FirstEvent?
 }
 
-/// The event that first took a token: as it lies in the log, or what is kept of it after a trim.
+/// The event that first took a token: as it lies in the log or among the held tokens, or what is kept of it after a trim.
 enum FirstEvent {
-  case logged(Record)
+  case whole(Record)
   case kept(KeptRecord)
 
   /// Whether the token was marked cancelled before any deduction: it has no user.
   var isFence: Bool {
     switch self {
-    case .logged(let record): record.isFence
+    case .whole(let record): record.isFence
     case .kept(let record): record.isFence
     }
   }
 
-  var isCancelled: Bool {
+  var state: PurchaseState {
     switch self {
-    case .logged(let record): record.isCancelled
-    case .kept(let record): record.isCancelled
+    case .whole(let record): record.state
+    case .kept(let record): record.isCancelled ? .cancelled : .sold
     }
   }
 
   /// With its sign.
   var quantity: Int64 {
     switch self {
-    case .logged(let record): record.quantity
+    case .whole(let record): record.quantity
     case .kept(let record): record.quantity
     }
   }
@@ -287,48 +422,16 @@ enum FirstEvent {
   /// No bytes where they are gone or never were.
   var user: Bytes {
     switch self {
-    case .logged(let record): record.user
+    case .whole(let record): record.user
     case .kept: .none
     }
   }
 
-  func markCancelled() {
+  /// When a hold ends; 0 of anything else.
+  var expires: Int64 {
     switch self {
-    case .logged(let record): record.markCancelled()
-    case .kept(let record): record.markCancelled()
+    case .whole(let record): record.expires
+    case .kept: 0
     }
-  }
-}
-
-/// The totals of a bucket. Always: `created + added = available + sold`, each of them at most 2^53.
-struct Books {
-  var created: Int64 = 0
-  var added: Int64 = 0
-  var available: Int64 = 0
-  var sold: Int64 = 0
-  var cancelled: Int64 = 0
-
-  /// The totals after an event, or nil where one would pass its bounds.
-  func after(_ event: Event) -> Books? {
-    var next = self
-    switch event.action {
-    case .create: next.created = event.quantity
-    case .add: next.added &+= event.quantity
-    case .deduct: next.sold &+= event.quantity
-    case .cancel:
-      next.sold &-= event.quantity
-      next.cancelled &+= event.quantity
-      if event.off_sale { next.added &-= event.quantity }
-    case .fence, .schedule: break
-    }
-    next.available = event.to
-    // Each term is within 2^53 of zero and each quantity too, so no sum here can pass 2^63.
-    return next.isSound ? next : nil
-  }
-
-  /// Whether each total is within its bounds and they balance.
-  var isSound: Bool {
-    available >= 0 && sold >= 0 && created &+ added <= Limits.number && added.magnitude <= Limits.number.magnitude
-      && cancelled <= Limits.number && created &+ added == available &+ sold
   }
 }

@@ -7,13 +7,16 @@ extension Bytes {
   /// Whether this can be a token or user of a request.
   var isName: Bool { count >= 1 && count <= Limits.name }
 
+  /// Whether this can be the name of a transfer.
+  var isTransferName: Bool { count >= 1 && count <= Limits.transfer }
+
   func equals(_ other: Bytes) -> Bool {
     count == other.count && stock_equal(start, other.start, count)
   }
 }
 
 extension UnsafeRawPointer {
-  /// A little-endian number of `width` bytes, 0 to 8, at any alignment.
+  /// A little-endian number of `width` bytes, 0 to 8, at any alignment; reads no byte beyond.
   @inline(__always)
   func number(width: Int) -> UInt64 {
     var value: UInt64 = 0
@@ -25,23 +28,28 @@ extension UnsafeRawPointer {
     return value
   }
 
+  /// The same, where eight bytes can be read.
+  @inline(__always)
+  func number(widthOfWord width: Int) -> UInt64 {
+    // A shift by 64 has to give 0: hence in two steps.
+    let unused = UInt64(truncatingIfNeeded: 64 &- width &* 8)
+    return width == 0 ? 0 : (word(at: 0) &<< unused) &>> unused
+  }
+
   @inline(__always)
   func word(at offset: Int) -> UInt64 {
     UInt64(littleEndian: loadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 }
 
+/// By how many bytes a number's word may be written or read beyond the number. What holds numbers has so many to spare at
+/// its end.
+let wordSlack = 8
+
 extension UnsafeMutableRawPointer {
+  /// Writes a number's low bytes, little-endian, as a word: what is behind them is to be written afterwards.
   @inline(__always)
-  func store(number: UInt64, width: Int) {
-    var rest = number
-    var index = 0
-    while index < width {
-      storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: index, as: UInt8.self)
-      rest &>>= 8
-      index &+= 1
-    }
-  }
+  func store(word number: UInt64) { storeBytes(of: number.littleEndian, as: UInt64.self) }
 
   @inline(__always)
   func store(bytes: Bytes) {
@@ -88,21 +96,19 @@ struct ByteReader {
     return start.word(at: 0)
   }
 
-  /// A number of 0 to 2^53, in seven bits a byte, the lowest first.
+  /// A number of 0 to 2^53: the bytes it needs, the lowest first, behind their number.
   mutating func number() -> Int64 {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while shift < 56 {
-      let next = byte()
-      value |= UInt64(next & 0x7f) &<< shift
-      if next & 0x80 == 0 {
-        guard value <= UInt64(truncatingIfNeeded: Limits.number) else { break }
-        return Int64(truncatingIfNeeded: value)
-      }
-      shift &+= 7
+    let width = Int(byte())
+    guard width <= 7, let start = width == 0 ? next : bytes(width).start else {
+      fail()
+      return 0
     }
-    fail()
-    return 0
+    let value = start.number(width: width)
+    guard value <= UInt64(truncatingIfNeeded: Limits.number) else {
+      fail()
+      return 0
+    }
+    return Int64(truncatingIfNeeded: value)
   }
 
   /// A byte string of at most 255 bytes behind its length; no start where it is empty.
@@ -118,37 +124,41 @@ struct ByteReader {
   }
 }
 
-/// Writes a payload into memory that the caller knows to be large enough.
+/// Writes a payload into memory that the caller knows to be large enough, with `wordSlack` bytes to spare.
 struct ByteWriter {
   private let start: UnsafeMutableRawPointer
   private(set) var count = 0
 
   init(_ start: UnsafeMutableRawPointer) { self.start = start }
 
+  @inline(__always)
   mutating func byte(_ value: UInt8) {
     start.storeBytes(of: value, toByteOffset: count, as: UInt8.self)
     count &+= 1
   }
 
+  @inline(__always)
   mutating func word(_ value: UInt64) {
-    (start + count).store(number: value, width: 8)
+    (start + count).store(word: value)
     count &+= 8
   }
 
+  @inline(__always)
   mutating func number(_ value: Int64) {
-    var rest = UInt64(truncatingIfNeeded: value)
-    while rest >= 0x80 {
-      byte(UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest &>>= 7
-    }
-    byte(UInt8(truncatingIfNeeded: rest))
+    let bits = UInt64(truncatingIfNeeded: value)
+    let width = width(of: bits)
+    byte(UInt8(truncatingIfNeeded: width))
+    (start + count).store(word: bits)
+    count &+= width
   }
 
+  @inline(__always)
   mutating func bytes(_ value: Bytes) {
     (start + count).store(bytes: value)
     count &+= value.count
   }
 
+  @inline(__always)
   mutating func name(_ value: Bytes) {
     byte(UInt8(truncatingIfNeeded: value.count))
     bytes(value)

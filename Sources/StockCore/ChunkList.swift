@@ -13,14 +13,15 @@ struct ChunkList: ~Copyable {
   static let chunkBytes = 65536
   static let unit = 4
   static let unitsPerChunk: UInt64 = 16384
-  /// Addresses are below this: half of what a slot of `SlotTable` can hold.
+  /// Addresses of the log's list are below this: half of what a slot of `SlotTable` can hold.
   static let addressEnd: UInt64 = 1 << 33
-  private static let numberMask = addressEnd / unitsPerChunk - 1
   private static let headerBytes = 16
   private static let firstCapacity = 512
-  /// No record is larger.
-  private static let recordBytesMax = 320
+  /// No record is larger, with `wordSlack` bytes to spare behind it.
+  private static let recordBytesMax = 328
 
+  /// Numbers of chunks end here and come round.
+  private let numberMask: UInt64
   /// The chunks from the oldest on.
   private var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>?
   /// Places of dropped chunks in front of them, in the same piece of memory.
@@ -33,6 +34,9 @@ struct ChunkList: ~Copyable {
   private var capacity = 0
   /// Bytes allocated.
   private(set) var bytes = 0
+
+  /// A list whose addresses are below `addressEnd`, a power of two.
+  init(addressEnd: UInt64 = ChunkList.addressEnd) { numberMask = addressEnd / Self.unitsPerChunk &- 1 }
 
   deinit {
     guard let chunks else { return }
@@ -58,10 +62,10 @@ struct ChunkList: ~Copyable {
 
   /// Whether so many more chunks can have addresses.
   func hasRoom(for more: Int64) -> Bool {
-    more < Int64(truncatingIfNeeded: Self.numberMask) &- Int64(truncatingIfNeeded: count)
+    more < Int64(truncatingIfNeeded: numberMask) &- Int64(truncatingIfNeeded: count)
   }
 
-  /// Memory for a record of `size` bytes. `label` names the first record of a chunk.
+  /// Memory for a record of `size` bytes with `wordSlack` bytes to spare. `label` names the first record of a chunk.
   mutating func append(size: Int, label: Int64) -> (address: Address, memory: UnsafeMutableRawPointer) {
     let rounded = (size &+ 3) & ~3
     let chunk = tail(withRoomFor: rounded, label: label)
@@ -100,8 +104,8 @@ struct ChunkList: ~Copyable {
   func settled(_ address: Address) -> Address {
     let chunk = index(of: address)
     let offset = Int(truncatingIfNeeded: address & (Self.unitsPerChunk &- 1)) &* Self.unit
-    // Behind a chunk that is full to its last byte.
-    if offset == 0 { return address | Self.start }
+    // Behind a chunk that is full to its last byte; the next one's number may have come round.
+    if offset == 0 { return start(ofChunk: chunk) }
     guard chunk &+ 1 < count, offset >= usedBytes(ofChunk: chunk) else { return address }
     return start(ofChunk: chunk &+ 1)
   }
@@ -148,11 +152,11 @@ struct ChunkList: ~Copyable {
 
   @inline(__always)
   private func index(of address: Address) -> Int {
-    Int(truncatingIfNeeded: (address &>> 14 &- first) & Self.numberMask)
+    Int(truncatingIfNeeded: (address &>> 14 &- first) & numberMask)
   }
 
   private func number(ofChunk index: Int) -> UInt64 {
-    (first &+ UInt64(truncatingIfNeeded: index)) & Self.numberMask
+    (first &+ UInt64(truncatingIfNeeded: index)) & numberMask
   }
 
   private func start(ofChunk index: Int) -> Address { number(ofChunk: index) &* Self.unitsPerChunk | Self.start }
@@ -164,7 +168,7 @@ struct ChunkList: ~Copyable {
   private mutating func tail(withRoomFor size: Int, label: Int64) -> UnsafeMutableRawPointer {
     if let chunks, count > 0 {
       let last = chunks + (count &- 1)
-      if used &+ size <= capacity { return last.pointee }
+      if used &+ size &+ wordSlack <= capacity { return last.pointee }
       last.pointee.storeBytes(of: Int64(truncatingIfNeeded: used), toByteOffset: 8, as: Int64.self)
     }
     capacity = count == 0 ? Self.firstCapacity : Self.chunkBytes

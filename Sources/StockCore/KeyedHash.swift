@@ -5,6 +5,7 @@ enum NameSpace: UInt64 {
   case purchase = 0
   case restock = 1
   case user = 2
+  case transfer = 3
 }
 
 /// SipHash-1-3 under a key that only the server knows, so that nobody can choose tokens that collide.
@@ -22,8 +23,8 @@ struct KeyedHash {
   }
 
   func store(to key: UnsafeMutableRawPointer) {
-    key.store(number: low, width: 8)
-    (key + 8).store(number: high, width: 8)
+    key.store(word: low)
+    (key + 8).store(word: high)
   }
 
   func hash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 { hash(bytes, high ^ space.rawValue) }
@@ -43,7 +44,12 @@ struct KeyedHash {
       state.absorb(start.word(at: offset))
       offset &+= 8
     }
-    let tail = (start + offset).number(width: count &- offset)
+    let rest = count &- offset
+    // The last bytes of a longer string are the top of the word that ends with them.
+    let tail =
+      count >= 8 && rest > 0
+      ? start.word(at: count &- 8) &>> UInt64(truncatingIfNeeded: 64 &- rest &* 8)
+      : (start + offset).number(width: rest)
     return state.finish(tail | UInt64(truncatingIfNeeded: count) &<< 56)
   }
 }

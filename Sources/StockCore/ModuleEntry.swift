@@ -20,12 +20,14 @@ private func place(_ bucket: consuming Bucket) -> UnsafeMutablePointer<Bucket> {
 public func stock_create(
   _ settings: UnsafePointer<stock_settings>,
   _ quantity: Int64,
+  _ frozen: Bool,
   _ epoch: Int64,
   _ hash_key: UnsafeRawPointer,
   _ now: Int64
 ) -> OpaquePointer {
   let made = Bucket(
     settings: settings.pointee,
+    isFrozen: frozen,
     epoch: epoch,
     hashing: KeyedHash(key: hash_key),
     quantity: quantity,
@@ -39,6 +41,11 @@ public func stock_free(_ pointer: OpaquePointer) {
   let memory = bucket(pointer)
   memory.deinitialize(count: 1)
   stock_release(memory)
+}
+
+@c @implementation
+public func stock_look_ahead(_ pointer: OpaquePointer, _ token: stock_bytes) -> UInt64 {
+  bucket(pointer).pointee.lookAhead(token)
 }
 
 @c @implementation
@@ -57,10 +64,17 @@ public func stock_deduct(
   _ pointer: OpaquePointer,
   _ user: stock_bytes,
   _ token: stock_bytes,
+  _ hash: UInt64,
   _ quantity: Int64,
+  _ hold: Int64,
   _ now: Int64
 ) -> stock_outcome {
-  bucket(pointer).pointee.deduct(user: user, token: token, quantity: quantity, now: now)
+  bucket(pointer).pointee.deduct(user: user, token: token, hash: hash, quantity: quantity, hold: hold, now: now)
+}
+
+@c @implementation
+public func stock_confirm(_ pointer: OpaquePointer, _ token: stock_bytes, _ now: Int64) -> stock_outcome {
+  bucket(pointer).pointee.confirm(token: token, now: now)
 }
 
 @c @implementation
@@ -87,6 +101,127 @@ public func stock_add(
   _ now: Int64
 ) -> stock_outcome {
   bucket(pointer).pointee.add(token: token, quantity: quantity, now: now)
+}
+
+@c @implementation
+public func stock_withdraw(
+  _ pointer: OpaquePointer,
+  _ transfer: stock_bytes,
+  _ quantity: Int64,
+  _ to: UInt16,
+  _ now: Int64
+) -> stock_outcome {
+  bucket(pointer).pointee.withdraw(transfer, quantity: quantity, to: to, now: now)
+}
+
+@c @implementation
+public func stock_deposit(
+  _ pointer: OpaquePointer,
+  _ transfer: stock_bytes,
+  _ quantity: Int64,
+  _ from: UInt16,
+  _ now: Int64
+) -> stock_outcome {
+  bucket(pointer).pointee.deposit(transfer, quantity: quantity, from: from, now: now)
+}
+
+@c @implementation
+public func stock_settle(_ pointer: OpaquePointer, _ transfer: stock_bytes) -> stock_outcome {
+  bucket(pointer).pointee.settle(transfer)
+}
+
+@c @implementation
+public func stock_freeze(_ pointer: OpaquePointer, _ now: Int64) -> stock_outcome {
+  bucket(pointer).pointee.freeze(now: now)
+}
+
+@c @implementation
+public func stock_thaw(_ pointer: OpaquePointer, _ epoch: Int64, _ now: Int64) -> stock_outcome {
+  bucket(pointer).pointee.thaw(epoch: epoch, now: now)
+}
+
+@c @implementation
+public func stock_record(
+  _ pointer: OpaquePointer,
+  _ user: stock_bytes,
+  _ token: stock_bytes,
+  _ quantity: Int64,
+  _ as: stock_recording,
+  _ now: Int64
+) -> stock_outcome {
+  bucket(pointer).pointee.record(user: user, token: token, quantity: quantity, as: `as`, now: now)
+}
+
+@c @implementation
+public func stock_record_transfer(
+  _ pointer: OpaquePointer,
+  _ transfer: stock_bytes,
+  _ direction: stock_direction,
+  _ peer: UInt16,
+  _ quantity: Int64,
+  _ now: Int64
+) -> stock_outcome {
+  bucket(pointer).pointee.record(transfer: transfer, direction, peer: peer, quantity: quantity, now: now)
+}
+
+@c @implementation
+public func stock_record_restock(
+  _ pointer: OpaquePointer,
+  _ token: stock_bytes,
+  _ quantity: Int64,
+  _ now: Int64
+) -> stock_outcome {
+  bucket(pointer).pointee.record(restock: token, quantity: quantity, now: now)
+}
+
+@c @implementation
+public func stock_rebalance(
+  _ buckets: UnsafePointer<OpaquePointer>,
+  _ count: Int,
+  _ weights: UnsafePointer<Int64>?,
+  _ now: Int64,
+  _ outcomes: UnsafeMutablePointer<stock_outcome>,
+  _ culprit: UnsafeMutablePointer<Int>
+) -> stock_fault {
+  buckets.withMemoryRebound(to: UnsafeMutablePointer<Bucket>.self, capacity: count) {
+    Bucket.rebalance($0, count: count, weights: weights, now: now, outcomes: outcomes, culprit: &culprit.pointee)
+  }
+}
+
+@c @implementation
+public func stock_next_expiry(_ pointer: OpaquePointer) -> Int64 {
+  bucket(pointer).pointee.nextExpiry
+}
+
+@c @implementation
+public func stock_expire(_ pointer: OpaquePointer, _ count: Int64, _ now: Int64) -> stock_outcome {
+  bucket(pointer).pointee.expire(count: count, now: now)
+}
+
+@c @implementation
+public func stock_freeze_anew(_ pointer: OpaquePointer, _ reason: stock_freeze_reason, _ seed: UInt64) {
+  bucket(pointer).pointee.freezeAnew(reason, seed: seed)
+}
+
+@c @implementation
+public func stock_encode_freeze(
+  _ reason: stock_freeze_reason,
+  _ seed: UInt64,
+  _ buffer: UnsafeMutableRawPointer
+) -> Int {
+  Bucket.encodeFreeze(reason, seed: seed, to: buffer)
+}
+
+@c @implementation
+public func stock_decode_freeze(
+  _ payload: stock_bytes,
+  _ reason: UnsafeMutablePointer<stock_freeze_reason>,
+  _ seed: UnsafeMutablePointer<UInt64>
+) -> Bool {
+  guard let freeze = Bucket.decodeFreeze(payload) else { return false }
+  reason.pointee = freeze.reason
+  seed.pointee = freeze.seed
+  return true
 }
 
 @c @implementation
@@ -137,17 +272,34 @@ public func stock_log_next(
 }
 
 @c @implementation
-public func stock_encode_kept(
+public func stock_transfers_seek(
+  _ pointer: OpaquePointer,
+  _ after: stock_bytes,
+  _ all: Bool,
+  _ cursor: UnsafeMutablePointer<stock_cursor>
+) -> Bool {
+  bucket(pointer).pointee.seekTransfers(after: after, all: all, &cursor.pointee)
+}
+
+@c @implementation
+public func stock_transfers_next(
   _ pointer: OpaquePointer,
   _ cursor: UnsafeMutablePointer<stock_cursor>,
-  _ buffer: UnsafeMutableRawPointer
-) -> Int {
-  bucket(pointer).pointee.encodeKept(from: &cursor.pointee, to: buffer)
+  _ transfer: UnsafeMutablePointer<stock_transfer>
+) -> Bool {
+  guard let next = bucket(pointer).pointee.nextTransfer(&cursor.pointee) else { return false }
+  transfer.pointee = next
+  return true
 }
 
 @c @implementation
 public func stock_is_whole(_ pointer: OpaquePointer) -> Bool {
-  bucket(pointer).pointee.awaitedTokens == 0
+  bucket(pointer).pointee.restoration.isDone
+}
+
+@c @implementation
+public func stock_change_bytes(_ pointer: OpaquePointer) -> Int {
+  bucket(pointer).pointee.changeBytes
 }
 
 @c @implementation
@@ -173,11 +325,22 @@ public func stock_encode(
 }
 
 @c @implementation
+public func stock_digest(_ pointer: OpaquePointer, _ sums: UnsafeMutablePointer<UInt64>) {
+  (sums[0], sums[1]) = bucket(pointer).pointee.digest()
+}
+
+@c @implementation
 public func stock_apply(
   _ pointer: UnsafeMutablePointer<OpaquePointer?>,
-  _ payload: stock_bytes
+  _ payload: stock_bytes,
+  _ turn: UnsafeMutablePointer<stock_turn>
 ) -> stock_fault {
-  if let known = pointer.pointee { return bucket(known).pointee.applyPayload(payload) }
+  turn.pointee = .none
+  if let known = pointer.pointee {
+    let fault = bucket(known).pointee.applyPayload(payload)
+    turn.pointee = bucket(known).pointee.turn
+    return fault
+  }
   var made: Bucket?
   let fault = Bucket.make(payload, &made)
   if let made { pointer.pointee = OpaquePointer(place(made)) }

@@ -15,6 +15,13 @@ struct SlotTable: ~Copyable {
     fileprivate(set) var address: UInt64 = 0
     /// Nil where no entry matched and no slot in reach is free.
     fileprivate var slot: Slot?
+
+    init(address: UInt64 = 0) { self.address = address }
+
+    fileprivate init(address: UInt64 = 0, slot: Slot?) {
+      self.address = address
+      self.slot = slot
+    }
   }
 
   private static let addressBits: UInt64 = 34
@@ -49,6 +56,14 @@ struct SlotTable: ~Copyable {
 
   /// The number of separately allocated pieces.
   var pieces: Int { segments &+ 1 }
+
+  /// Fetches the slot where the search for a hash will start into the cache.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) {
+    guard let directory else { return }
+    let slots = directory[Self.index(hash, depth)].slots
+    stock_prefetch(slots + Self.home(hash &>> Self.addressBits, capacity))
+  }
 
   /// Looks for the entry under `hash` for whose address `isMatch` holds.
   @inline(__always)
