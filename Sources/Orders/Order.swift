@@ -27,10 +27,13 @@ public enum OrderState: String, Hashable, Sendable, CaseIterable {
 public struct StoredOrder: Hashable, Sendable {
   public var order: Order
   public var state: OrderState
+  /// When a hold on the path `database` ends, ms since 1970; nil for all other orders.
+  public var expiresAtMs: Int64?
 
-  public init(order: Order, state: OrderState) {
+  public init(order: Order, state: OrderState, expiresAtMs: Int64? = nil) {
     self.order = order
     self.state = state
+    self.expiresAtMs = expiresAtMs
   }
 }
 

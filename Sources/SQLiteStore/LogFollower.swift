@@ -22,6 +22,28 @@ enum PositionRows {
     )
     try statement.execute(arguments: [bucket.sku.text, bucket.index, position.epoch, position.sequence])
   }
+
+  static func fetchAll(_ sku: SKU, db: Database) throws -> [Int: LogPosition] {
+    let rows = try Row.fetchAll(
+      db,
+      sql: "SELECT bucket, epoch, sequence FROM log_positions WHERE sku = ?",
+      arguments: [sku.text]
+    )
+    return rows.reduce(into: [:]) { $0[$1[0]] = LogPosition(epoch: $1[1], sequence: $1[2]) }
+  }
+
+  /// - Returns: the position that stands afterwards.
+  static func replace(_ bucket: BucketID, _ old: LogPosition?, with new: LogPosition, db: Database) throws
+    -> LogPosition?
+  {
+    guard try SaleRows.fetch(bucket.sku, db: db) != nil else {
+      throw OrderStoreError(.unknownProduct, "there is no sale of \(bucket.sku)")
+    }
+    let stored = try fetch(bucket, db: db)
+    guard stored == old else { return stored }
+    try store(new, of: bucket, db: db)
+    return new
+  }
 }
 
 /// Brings one batch of log events in, inside a transaction.
@@ -38,22 +60,6 @@ struct LogFollower {
   init(batch: LogBatch, db: Database) {
     self.batch = batch
     self.db = db
-  }
-
-  /// - Throws: `refused` for a batch with gaps, or with orders of another bucket: its maker's mistake.
-  static func validate(_ batch: LogBatch) throws(OrderStoreError) {
-    var sequence = batch.from.sequence
-    for step in batch.steps {
-      guard sequence < Int64.max, step.sequence == sequence + 1 else {
-        throw OrderStoreError(.refused, "the log of \(batch.bucket) has event \(step.sequence) after \(sequence)")
-      }
-      sequence = step.sequence
-      guard case .purchased(let order, _, _) = step.entry else { continue }
-      guard order.purchase.sku == batch.bucket.sku, order.bucket == batch.bucket.index else {
-        let other = BucketID(sku: order.purchase.sku, index: order.bucket)
-        throw OrderStoreError(.refused, "event \(sequence) of the log of \(batch.bucket) has an order of \(other)")
-      }
-    }
   }
 
   /// - Throws: `unknownProduct` where the product is in no sale.
@@ -99,18 +105,23 @@ struct LogFollower {
     storeIfMissing: Bool,
     rows: inout OrderRows
   ) throws -> Bool {
-    if try fillIn(order) { return true }
-    if let stored = try OrderRows.fetch(order.purchase.sku, token: order.purchase.token, db: db) {
-      if !stored.isSamePurchase(as: order) { findings.append(.conflict(order, with: stored)) }
+    // Delivered by log, an order is nearly always new; after a message it is nearly always there.
+    if storeIfMissing {
+      switch try rows.record(order, as: state) {
+      case .recorded where state != .rejected: findings.append(.stored(order))
+      case .recorded, .rejected: findings.append(.rejected(order))
+      case .alreadyRecorded: _ = try fillIn(order)
+      case .conflict(let stored): findings.append(.conflict(order, with: stored))
+      // The product was there at the start, and nobody else can write.
+      case .unknownProduct, .refused: break
+      }
       return true
     }
-    guard storeIfMissing else { return false }
-    switch try rows.record(order, as: state) {
-    case .recorded where state != .rejected: findings.append(.stored(order))
-    case .recorded, .rejected: findings.append(.rejected(order))
-    // The row was looked for a moment ago, the product at the start, and nobody else can write.
-    case .alreadyRecorded, .conflict, .unknownProduct, .refused: break
+    if try fillIn(order) { return true }
+    guard let stored = try OrderRows.fetch(order.purchase.sku, token: order.purchase.token, db: db) else {
+      return false
     }
+    if !stored.isSamePurchase(as: order) { findings.append(.conflict(order, with: stored)) }
     return true
   }
 
@@ -148,16 +159,6 @@ struct LogFollower {
     try statement.execute()
     if stored.state.takesStock, !state.takesStock {
       rows.change(batch.bucket.sku, by: stored.order.purchase.quantity)
-    }
-  }
-}
-
-extension OrderState {
-  /// Held < sold < cancelled; rejected is final.
-  func precedes(_ later: OrderState) -> Bool {
-    switch (self, later) {
-    case (.held, .sold), (.held, .cancelled), (.sold, .cancelled): true
-    case (.held, .held), (.held, .rejected), (.sold, _), (.cancelled, _), (.rejected, _): false
     }
   }
 }

@@ -49,15 +49,17 @@ struct OrderRows {
   /// Only for a product whose stock was asked for, and is there.
   mutating func change(_ sku: SKU, by units: Int64) { stocks[sku]??.now += units }
 
-  /// Writes the stock of every product that changed. Last in a transaction.
-  func settle() throws {
+  /// Writes the stock of every product that changed. Last in a transaction, or before others look at it.
+  mutating func settle() throws {
     for case (let sku, let stock?) in stocks where stock.now != stock.atStart {
       let statement = try db.cachedStatement(sql: "UPDATE products SET stock = stock + ? WHERE sku = ?")
       try statement.execute(arguments: [stock.now - stock.atStart, sku.text])
     }
+    stocks.removeAll(keepingCapacity: true)
   }
 
-  private func insert(_ order: Order, as state: OrderState) throws -> Bool {
+  /// - Returns: false where the token has an order.
+  func insert(_ order: Order, as state: OrderState) throws -> Bool {
     let purchase = order.purchase
     insertion.setUncheckedArguments([
       purchase.sku.text, Data(purchase.token.bytes), Data(purchase.user.bytes), purchase.quantity, order.bucket,
@@ -74,38 +76,29 @@ struct OrderRows {
     return stored.isSamePurchase(as: order) ? .alreadyRecorded(stored.state) : .conflict(stored)
   }
 
+  static let columns = """
+    token, user, quantity, bucket, sequence, state, created_at,
+    (SELECT expires_at FROM holds WHERE holds.sku = orders.sku AND holds.token = orders.token)
+    """
+
   static func fetch(_ sku: SKU, token: Token, db: Database) throws -> StoredOrder? {
-    let statement = try db.cachedStatement(
-      sql: """
-        SELECT user, quantity, bucket, sequence, state, created_at FROM orders WHERE sku = ? AND token = ?
-        """
-    )
-    guard let row = try Row.fetchOne(statement, arguments: [sku.text, Data(token.bytes)]) else { return nil }
+    let statement = try db.cachedStatement(sql: "SELECT \(columns) FROM orders WHERE sku = ? AND token = ?")
+    return try Row.fetchOne(statement, arguments: [sku.text, Data(token.bytes)]).map { try order(of: sku, row: $0) }
+  }
+
+  /// An order from a row of ``columns``.
+  static func order(of sku: SKU, row: Row) throws -> StoredOrder {
     do {
-      let user = try UserID(bytes: Array(row[0] as Data))
-      let purchase = try Purchase(sku: sku, user: user, token: token, quantity: row[1])
-      guard let state = OrderState(rawValue: row[4]) else {
-        throw InvalidInput(argument: "state", value: (row[4] as String).utf8, requirement: "an order's state")
+      let token = try Token(bytes: Array(row[0] as Data))
+      let user = try UserID(bytes: Array(row[1] as Data))
+      let purchase = try Purchase(sku: sku, user: user, token: token, quantity: row[2])
+      guard let state = OrderState(rawValue: row[5]) else {
+        throw InvalidInput(argument: "state", value: (row[5] as String).utf8, requirement: "an order's state")
       }
-      let order = Order(purchase: purchase, bucket: row[2], sequence: row[3], createdAtMs: row[5])
-      return StoredOrder(order: order, state: state)
+      let order = Order(purchase: purchase, bucket: row[3], sequence: row[4], createdAtMs: row[6])
+      return StoredOrder(order: order, state: state, expiresAtMs: state == .held ? row[7] : nil)
     } catch let error as InvalidInput {
       throw OrderStoreError(.corrupt, "an order of \(sku): \(error)")
     }
-  }
-}
-
-extension OrderState {
-  var takesStock: Bool {
-    switch self {
-    case .held, .sold: true
-    case .cancelled, .rejected: false
-    }
-  }
-}
-
-extension StoredOrder {
-  func isSamePurchase(as other: Order) -> Bool {
-    order.purchase == other.purchase && order.bucket == other.bucket
   }
 }

@@ -9,6 +9,7 @@ extension SQLiteStore {
   ///
   /// - Parameters:
   ///   - path: the file; its directory must be there, and take the `-wal` and `-shm` files beside it.
+  ///   - strategy: `rowLock` or `groupCommit`; SQLite has no inventory hint.
   ///   - busyTimeoutMs: how long a call waits for another process's transaction.
   /// - Throws: ``OrderStoreError`` `notOurs` for a file that is no database or another program's, which is left as it
   ///   was; `schemaTooNew`; `corrupt`; `readOnly`, `notAuthorized` or `unavailable` where it can't be written; `full`.
@@ -29,6 +30,9 @@ extension SQLiteStore {
     logger: Logger,
     prepare: @escaping @Sendable (Database) throws -> Void
   ) async throws(OrderStoreError) -> SQLiteStore {
+    guard strategy != .inventoryHint else {
+      throw OrderStoreError(.refused, "the strategy is inventoryHint; with SQLite it must be rowLock or groupCommit")
+    }
     guard !path.isEmpty else { throw OrderStoreError(.refused, "the database's path is empty") }
     // Absolute, so that SQLite takes no name for something else (`:memory:`, `file:…`).
     let file = DatabaseFile(
@@ -168,11 +172,15 @@ struct DatabaseFile: Sendable {
     if try pool.read(migrator.hasBeenSuperseded) {
       throw OrderStoreError(.schemaTooNew, "database \(path) is of a newer version than this program knows")
     }
-    do {
-      try migrator.migrate(pool)
-    } catch {
-      // Another process may have brought the same tables in between the look and the leap.
-      guard try pool.read(migrator.hasCompletedMigrations) else { throw error }
+    while true {
+      let before = try pool.read(migrator.appliedIdentifiers)
+      do {
+        return try migrator.migrate(pool)
+      } catch {
+        // Another process may have brought some of the tables in between the look and the leap.
+        if try pool.read(migrator.hasCompletedMigrations) { return }
+        guard try pool.read(migrator.appliedIdentifiers) != before else { throw error }
+      }
     }
   }
 

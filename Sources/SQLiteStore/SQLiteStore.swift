@@ -17,16 +17,20 @@ public final class SQLiteStore: OrderStore {
 
   let pool: DatabasePool
   private let writer: OrderWriter
+  let seller: SellingWriter
+  let repairer: RepairWriter
 
   init(path: String, strategy: HotRowStrategy, pool: DatabasePool, logger: Logger) {
     self.path = path
     self.strategy = strategy
     self.pool = pool
-    writer = OrderWriter(pool: pool, path: path, strategy: strategy, logger: logger)
+    writer = OrderWriter(pool, path: path, strategy: strategy, logger: logger)
+    seller = SellingWriter(pool, path: path, strategy: strategy)
+    repairer = RepairWriter(pool, path: path)
   }
 
   public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
-    orders.isEmpty ? [] : try await writer.record(orders)
+    orders.isEmpty ? [] : try await writer.submit(orders)
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {
@@ -38,7 +42,7 @@ public final class SQLiteStore: OrderStore {
   }
 
   public func create(_ sale: Sale) async throws(OrderStoreError) -> Sale {
-    try SaleRows.validate(sale)
+    try sale.checkBounds()
     return try await write("creating the sale of \(sale.sku)") { db in try SaleRows.create(sale, db: db) }
   }
 
@@ -56,19 +60,14 @@ public final class SQLiteStore: OrderStore {
     opensMs: Int64?,
     closesMs: Int64?
   ) async throws(OrderStoreError) {
-    for (name, value) in [("limit", limit), ("opens", opensMs), ("closes", closesMs)] {
-      guard let value, value < 0 else { continue }
-      throw OrderStoreError(.refused, "\(name) of the sale of \(sku) is \(value); it must be 0 or more")
-    }
+    try Sale.checkTerms(of: sku, limit: limit, opensMs: opensMs, closesMs: closesMs)
     try await write("rescheduling the sale of \(sku)") { db in
       try SaleRows.reschedule(sku, limit: limit, opensMs: opensMs, closesMs: closesMs, db: db)
     }
   }
 
   public func restock(_ sku: SKU, token: Token, quantity: Int64) async throws(OrderStoreError) -> RestockOutcome {
-    guard quantity.magnitude <= UInt64(StockLimits.quantityMax) else {
-      throw OrderStoreError(.refused, "restock of \(sku) is \(quantity); it must be -2^53 to 2^53")
-    }
+    try StoreBounds.checkRestock(sku, quantity: quantity)
     return try await write("restocking \(sku)") { db in
       try RestockRows.add(sku, token: token, quantity: quantity, db: db)
     }
@@ -83,7 +82,7 @@ public final class SQLiteStore: OrderStore {
   }
 
   public func follow(_ batch: LogBatch) async throws(OrderStoreError) -> LogBatchOutcome {
-    try LogFollower.validate(batch)
+    try batch.validate()
     return try await write("following the log of \(batch.bucket)") { db in
       var follower = LogFollower(batch: batch, db: db)
       return try follower.run()
@@ -105,7 +104,7 @@ public final class SQLiteStore: OrderStore {
 
   // MARK: - Getting to the file
 
-  private func read<Value: Sendable>(
+  func read<Value: Sendable>(
     _ what: @autoclosure @escaping @Sendable () -> String,
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws(OrderStoreError) -> Value {
@@ -116,7 +115,7 @@ public final class SQLiteStore: OrderStore {
   }
 
   /// One transaction, begun as a writer, so that it never has to become one half-way (which could fail as busy).
-  private func write<Value: Sendable>(
+  func write<Value: Sendable>(
     _ what: @autoclosure @escaping @Sendable () -> String,
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws(OrderStoreError) -> Value {

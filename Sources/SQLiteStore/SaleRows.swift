@@ -6,19 +6,6 @@ import Stock
 enum SaleRows {
   private static let columns = "sku, stock, buckets, purchase_limit, opens_ms, closes_ms, path, created_at"
 
-  static func validate(_ sale: Sale) throws(OrderStoreError) {
-    func require(_ name: String, _ value: Int64, in bounds: ClosedRange<Int64>) throws(OrderStoreError) {
-      guard !bounds.contains(value) else { return }
-      let bound = "\(bounds.lowerBound) to \(bounds.upperBound)"
-      throw OrderStoreError(.refused, "\(name) of the sale of \(sale.sku) is \(value); it must be \(bound)")
-    }
-    try require("stock", sale.stock, in: 0...StockLimits.quantityMax)
-    try require("buckets", Int64(sale.terms.buckets), in: 1...16_384)
-    try require("limit", sale.terms.limit, in: 0...Int64.max)
-    try require("opens", sale.terms.opensMs, in: 0...Int64.max)
-    try require("closes", sale.terms.closesMs, in: 0...Int64.max)
-  }
-
   static func create(_ sale: Sale, db: Database) throws -> Sale {
     if let known = try fetch(sale.sku, db: db) { return known }
     let (sku, terms) = (sale.sku.text, sale.terms)
@@ -70,6 +57,11 @@ enum SaleRows {
       arguments: [limit, opensMs, closesMs, sku.text]
     )
     if db.changesCount == 0 { throw OrderStoreError(.unknownProduct, "there is no sale of \(sku)") }
+  }
+
+  static func stock(of sku: SKU, db: Database) throws -> Int64? {
+    let statement = try db.cachedStatement(sql: "SELECT stock FROM products WHERE sku = ?")
+    return try Int64.fetchOne(statement, arguments: [sku.text])
   }
 
   static func totals(of sku: SKU, db: Database) throws -> SaleTotals? {

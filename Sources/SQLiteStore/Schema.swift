@@ -10,6 +10,9 @@ enum Schema {
     migrator.registerMigration("1-sales-and-orders") { db in
       for statement in sales + orders + totals { try db.execute(sql: statement) }
     }
+    migrator.registerMigration("2-leases-and-selling") { db in
+      for statement in leases + selling { try db.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -126,5 +129,48 @@ enum Schema {
       WHERE sku = NEW.sku AND state = NEW.state;
     END
     """,
+  ]
+
+  /// Who follows which bucket, and until when (ms since 1970).
+  private static let leases = [
+    """
+    CREATE TABLE bucket_leases (
+      sku TEXT NOT NULL,
+      bucket INTEGER NOT NULL,
+      worker TEXT NOT NULL,
+      expires_at INTEGER NOT NULL,
+      PRIMARY KEY (sku, bucket)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE sale_workers (
+      sku TEXT NOT NULL,
+      worker TEXT NOT NULL,
+      expires_at INTEGER NOT NULL,
+      PRIMARY KEY (sku, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+  ]
+
+  /// For sales on the path `database`: units held and sold by buyer, for the limit; and the orders that are held. Both
+  /// are tables of their own, so that no other sale's orders pay for them.
+  private static let selling = [
+    """
+    CREATE TABLE buyers (
+      sku TEXT NOT NULL,
+      user BLOB NOT NULL,
+      units INTEGER NOT NULL,
+      PRIMARY KEY (sku, user)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE holds (
+      sku TEXT NOT NULL,
+      token BLOB NOT NULL,
+      expires_at INTEGER NOT NULL,
+      PRIMARY KEY (sku, token)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX holds_by_end ON holds (sku, expires_at)",
   ]
 }

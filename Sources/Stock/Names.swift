@@ -75,9 +75,9 @@ public struct BucketID: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(sku)/\(index)" }
 }
 
-private func boundedName(_ bytes: [UInt8], argument: String) throws(InvalidInput) -> [UInt8] {
-  guard (1...128).contains(bytes.count) else {
-    throw InvalidInput(argument: argument, value: bytes, requirement: "1 to 128 bytes; it has \(bytes.count)")
+func boundedName(_ bytes: [UInt8], argument: String, bytesMax: Int = 128) throws(InvalidInput) -> [UInt8] {
+  guard (1...bytesMax).contains(bytes.count) else {
+    throw InvalidInput(argument: argument, value: bytes, requirement: "1 to \(bytesMax) bytes; it has \(bytes.count)")
   }
   return bytes
 }

@@ -22,7 +22,12 @@ public struct StockError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let overflow = Code("overflow")
     /// The server may evict keys without expiry.
     public static let evictable = Code("evictable")
+    /// The bucket is frozen, and so takes no new withdrawal, negative restock or rebalancing and knows no such token.
     public static let frozen = Code("frozen")
+    /// An operator has frozen the bucket, so only a thaw without epoch ends it.
+    public static let frozenByOperator = Code("frozen-by-operator")
+    /// The transfer is known with another peer, direction or quantity.
+    public static let transferMismatch = Code("transfer-mismatch")
     public static let readOnly = Code("read-only")
     public static let outOfMemory = Code("out-of-memory")
     public static let notAuthorized = Code("not-authorized")
@@ -30,6 +35,10 @@ public struct StockError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let noModule = Code("no-module")
     /// The bucket believes in another number of buckets than its caller.
     public static let bucketsMismatch = Code("buckets-mismatch")
+    /// The sale was recorded with another list of servers, on which its buckets lie elsewhere.
+    public static let serversMismatch = Code("servers-mismatch")
+    /// A command over several buckets that are not on one server, or, in a cluster, not in one slot.
+    public static let bucketsApart = Code("buckets-apart")
     /// The server answered an error of another kind.
     public static let refused = Code("refused")
     /// The server answered what the protocol does not allow.

@@ -6,9 +6,23 @@ struct DeductCall {
   var redis: RedisClient
   var purchase: Purchase
   var bucket: BucketID
+  /// How long the units are held, to be confirmed; nil to sell them.
+  var holdMs: Int64?
   var deadline: MonotonicTime
+  /// Put on sale in the same transaction.
+  var deposits: [Deposit] = []
+  /// Whether a transaction was answered in which all deposits were there.
+  private(set) var isDeposited = false
 
-  nonisolated(nonsending) func run() async throws(StockError) -> DeductOutcome {
+  init(redis: RedisClient, purchase: Purchase, bucket: BucketID, holdMs: Int64?, deadline: MonotonicTime) {
+    self.redis = redis
+    self.purchase = purchase
+    self.bucket = bucket
+    self.holdMs = holdMs
+    self.deadline = deadline
+  }
+
+  nonisolated(nonsending) mutating func run() async throws(StockError) -> DeductOutcome {
     var machine = DeductMachine()
     var action = machine.start
     while true {
@@ -28,20 +42,55 @@ struct DeductCall {
     CallOptions(retry: .always, whenCancelled: .awaitReply, deadline: deadline)
   }
 
-  private nonisolated(nonsending) func deduct(_ attempt: Int) async -> DeductMachine.Event {
+  private nonisolated(nonsending) mutating func deduct(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    guard deposits.isEmpty else { return await depositAndDeduct(request) }
     do {
       let reply = try await redis.call("STOCK.DEDUCT", as: StockReply.self, options: options) { writer in
         writer.key(of: bucket)
         writer.argument(purchase.user.bytes)
         writer.argument(purchase.token.bytes)
         writer.argument(purchase.quantity)
+        if let holdMs { writer.option("HOLD", holdMs) }
       }
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
       return event(of: error, request)
     }
+  }
+
+  /// Sent again as a whole: what was deposited is not deposited twice. What `FENCE` says later concerns the purchase alone.
+  private nonisolated(nonsending) mutating func depositAndDeduct(_ request: Request) async -> DeductMachine.Event {
+    do throws(RedisError) {
+      let commands = deposits.map { RedisCommand(depositing: $0, into: bucket) } + [deduction]
+      let replies = try await redis.transaction(commands, options: options)
+      let answers = replies.value.map { StockReply.reading($0, lostSendings: replies.lostSendings) }
+      isDeposited = isDeposited || answers.dropLast().allSatisfy(Self.isDeposit)
+      guard answers.count == commands.count, let last = answers.last else {
+        throw RedisError(
+          .unexpectedReply,
+          "unexpected reply: EXEC answered \(answers.count) of \(commands.count) commands"
+        )
+      }
+      let reply = try last.get()
+      return .answered(reply, afterLoss: replies.lostSendings > 0)
+    } catch {
+      return event(of: error, request)
+    }
+  }
+
+  private var deduction: RedisCommand {
+    let hold: [RedisCommand.Argument] = holdMs.map { ["HOLD", .init(Int($0))] } ?? []
+    return RedisCommand(
+      "STOCK.DEDUCT",
+      [.init(bucket.key), .init(purchase.user.bytes), .init(purchase.token.bytes), .init(Int(purchase.quantity))] + hold
+    )
+  }
+
+  private static func isDeposit(_ answer: Result<StockReply, RedisError>) -> Bool {
+    guard case .success(let reply) = answer else { return false }
+    return reply.status == .ok || reply.status == .duplicate
   }
 
   private nonisolated(nonsending) func fence(_ attempt: Int) async -> DeductMachine.Event {
@@ -112,4 +161,17 @@ struct DeductCall {
   private static let firstPauseNs: Int64 = 4_000_000
   /// Up to a quarter of a second.
   private static let pauseDoublingsMax = 6
+}
+
+extension RedisCommand {
+  fileprivate init(depositing deposit: Deposit, into bucket: BucketID) {
+    self.init(
+      "STOCK.DEPOSIT",
+      .init(bucket.key),
+      .init(deposit.name.bytes),
+      .init(Int(deposit.quantity)),
+      "FROM",
+      .init(deposit.source)
+    )
+  }
 }

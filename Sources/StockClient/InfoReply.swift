@@ -20,12 +20,21 @@ struct InfoReply: Hashable, Sendable, RedisReply {
       limit: try fields.integer("limit"),
       opensMs: try fields.integer("opens"),
       closesMs: try fields.integer("closes"),
-      frozen: try fields.text("frozen") != "no",
+      frozen: try Self.frozen(try fields.text("frozen")),
       epoch: try fields.integer("epoch"),
       tokens: try fields.integer("tokens"),
+      transfers: try fields.integer("transfers"),
       logFirst: try fields.integer("logFirst"),
       logLast: try fields.integer("logLast"),
       bytes: try fields.integer("bytes")
     )
+  }
+
+  private static func frozen(_ word: String) throws(RedisError) -> FrozenReason? {
+    if word == "no" { return nil }
+    guard let reason = FrozenReason(rawValue: word) else {
+      throw RedisError(.unexpectedReply, "unexpected reply: its field \"frozen\" is none of STOCK's words")
+    }
+    return reason
   }
 }

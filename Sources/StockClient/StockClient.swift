@@ -9,15 +9,22 @@ import Synchronization
 public struct StockClient: StockService, Sendable {
   /// The connection, which its owner closes.
   public let redis: RedisClient
+  public let soldOut: SoldOutCache?
   let verified = VerifiedBuckets()
   let clock = DeadlineClock()
 
   /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
-  public init(_ redis: RedisClient) { self.redis = redis }
+  public init(_ redis: RedisClient, soldOut: SoldOutCache? = nil) {
+    self.redis = redis
+    self.soldOut = soldOut
+  }
 
-  public nonisolated(nonsending) func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms)
-    async throws(StockError)
-  {
+  public nonisolated(nonsending) func create(
+    _ bucket: BucketID,
+    quantity: Int64,
+    terms: SaleTerms,
+    frozen: Bool
+  ) async throws(StockError) {
     let request = Request(command: "STOCK.CREATE", key: bucket, effect: .changes)
     do {
       _ = try await redis.call("STOCK.CREATE", as: OK.self, options: .retrying) { writer in
@@ -27,12 +34,15 @@ public struct StockClient: StockService, Sendable {
         if terms.limit != 0 { writer.option("LIMIT", terms.limit) }
         if terms.opensMs != 0 { writer.option("OPENS", terms.opensMs) }
         if terms.closesMs != 0 { writer.option("CLOSES", terms.closesMs) }
+        if frozen { writer.argument("FROZEN") }
       }
     } catch {
       guard error.lostSendings > 0, request.plainError(error).code == .bucketExists else { throw request.error(error) }
       // It may be there because an earlier sending, whose reply was lost, made it. Then it is as this call wants it.
       let found = try await info(bucket)
-      guard found.created == quantity, found.terms == terms else { throw request.plainError(error) }
+      guard found.created == quantity, found.terms == terms, !frozen || found.frozen != nil else {
+        throw request.plainError(error)
+      }
     }
   }
 
@@ -42,16 +52,11 @@ public struct StockClient: StockService, Sendable {
     opensMs: Int64?,
     closesMs: Int64?
   ) async throws(StockError) {
-    let request = Request(command: "STOCK.SCHEDULE", key: bucket, effect: .changes)
-    do {
-      _ = try await redis.call("STOCK.SCHEDULE", as: OK.self, options: .retrying) { writer in
-        writer.key(of: bucket)
-        if let limit { writer.option("LIMIT", limit) }
-        if let opensMs { writer.option("OPENS", opensMs) }
-        if let closesMs { writer.option("CLOSES", closesMs) }
-      }
-    } catch {
-      throw request.error(error)
+    try await carryOut(Request(command: "STOCK.SCHEDULE", key: bucket, effect: .changes)) { writer in
+      writer.key(of: bucket)
+      if let limit { writer.option("LIMIT", limit) }
+      if let opensMs { writer.option("OPENS", opensMs) }
+      if let closesMs { writer.option("CLOSES", closesMs) }
     }
   }
 
@@ -60,13 +65,62 @@ public struct StockClient: StockService, Sendable {
   public nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
+    holdMs: Int64?,
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DeductOutcome {
+    var call = try deductCall(purchase, bucket, holdMs, deadline)
+    return try await call.run()
+  }
+
+  public nonisolated(nonsending) func deduct(
+    _ purchase: Purchase,
+    from bucket: BucketID,
+    holdMs: Int64?,
+    depositing deposits: [Deposit],
+    before deadline: ContinuousClock.Instant
+  ) async throws(StockError) -> DepositedDeduction {
+    var call = try deductCall(purchase, bucket, holdMs, deadline)
+    call.deposits = deposits
+    let outcome = try await call.run()
+    return DepositedDeduction(deduction: outcome, isDeposited: call.isDeposited)
+  }
+
+  private func deductCall(
+    _ purchase: Purchase,
+    _ bucket: BucketID,
+    _ holdMs: Int64?,
+    _ deadline: ContinuousClock.Instant
+  ) throws(StockError) -> DeductCall {
     guard purchase.sku == bucket.sku else {
       throw StockError(.refused, "STOCK.DEDUCT: a purchase of \(purchase.sku) does not belong to bucket \(bucket)")
     }
-    return try await DeductCall(redis: redis, purchase: purchase, bucket: bucket, deadline: clock.time(of: deadline))
-      .run()
+    return DeductCall(
+      redis: redis,
+      purchase: purchase,
+      bucket: bucket,
+      holdMs: holdMs,
+      deadline: clock.time(of: deadline)
+    )
+  }
+
+  public nonisolated(nonsending) func confirm(_ token: Token, in bucket: BucketID) async throws(StockError)
+    -> ConfirmOutcome
+  {
+    let request = Request(command: "STOCK.CONFIRM", key: bucket, effect: .changes)
+    let reply = try await change(request) { writer in
+      writer.key(of: bucket)
+      writer.argument(token.bytes)
+    }
+    switch reply.value.status {
+    case .ok: return .confirmed
+    case .duplicate: return .alreadyConfirmed
+    case .cancelled: return .cancelled
+    case .unknown:
+      try request.requireFinal(reply)
+      return .unknownToken
+    case .frozen: throw request.frozen(reply)
+    case .early, .closed, .limit, .soldOut, .live: throw request.unexpected(reply)
+    }
   }
 
   public nonisolated(nonsending) func cancel(
@@ -76,6 +130,7 @@ public struct StockClient: StockService, Sendable {
     offSale: Bool
   ) async throws(StockError) -> CancelOutcome {
     let request = Request(command: "STOCK.CANCEL", key: bucket, effect: .changes)
+    defer { unitsMayBeBack(in: bucket) }
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
@@ -114,6 +169,7 @@ public struct StockClient: StockService, Sendable {
     -> AddOutcome
   {
     let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
+    defer { unitsMayBeBack(in: bucket) }
     let reply = try await change(request) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
@@ -168,6 +224,23 @@ public struct StockClient: StockService, Sendable {
     return events.map(\.event)
   }
 
+  public nonisolated(nonsending) func trim(_ bucket: BucketID, upTo position: LogPosition) async throws(StockError)
+    -> Int64
+  {
+    let request = Request(command: "STOCK.TRIM", key: bucket, effect: .changes)
+    do {
+      return Int64(
+        try await redis.call(request.command, as: Int.self, options: .retrying) { writer in
+          writer.key(of: bucket)
+          writer.argument(position.sequence)
+          writer.option("EPOCH", position.epoch)
+        }.value
+      )
+    } catch {
+      throw request.error(error)
+    }
+  }
+
   /// Asks the server once for each bucket and connection; in between an answer costs one look into a table.
   public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     let connection = redis.connectionEpoch
@@ -175,10 +248,29 @@ public struct StockClient: StockService, Sendable {
     try Self.require(try await info(bucket), bucket, buckets: buckets)
     verified.insert(bucket, buckets: buckets, connection: connection)
   }
+
+  public var serversText: String { "one server" }
+
+  public func server(of bucket: BucketID) async -> String? { redis.url.server }
 }
 
 extension StockClient {
-  private nonisolated(nonsending) func change(
+  /// To be called at the end of a change that may have put units on sale, whatever was answered.
+  func unitsMayBeBack(in bucket: BucketID) { soldOut?.clear(bucket.sku) }
+
+  /// A change that is answered `OK` or an error.
+  nonisolated(nonsending) func carryOut(
+    _ request: Request,
+    _ encode: (inout CommandWriter) -> Void
+  ) async throws(StockError) {
+    do {
+      _ = try await redis.call(request.command, as: OK.self, options: .retrying, encode)
+    } catch {
+      throw request.error(error)
+    }
+  }
+
+  nonisolated(nonsending) func change(
     _ request: Request,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Reply<StockReply> {
@@ -189,7 +281,7 @@ extension StockClient {
     }
   }
 
-  private nonisolated(nonsending) func read<Answer: RedisReply>(
+  nonisolated(nonsending) func read<Answer: RedisReply>(
     _ command: StaticString,
     _: Answer.Type,
     _ bucket: BucketID,
@@ -210,7 +302,7 @@ extension BucketInfo {
 }
 
 extension CommandWriter {
-  fileprivate mutating func option(_ name: StaticString, _ value: Int64) {
+  mutating func option(_ name: StaticString, _ value: Int64) {
     argument(name)
     argument(value)
   }

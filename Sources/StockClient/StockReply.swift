@@ -25,4 +25,16 @@ struct StockReply: Hashable, Sendable, RedisReply {
     remaining = Int64(try reply.integer())
     sequence = Int64(try reply.integer())
   }
+
+  /// The same of a value, as a transaction's replies are: an error among them is the command's own.
+  static func reading(_ value: RESPValue, lostSendings: Int) -> Result<StockReply, RedisError> {
+    if case .error(let text) = value { return .failure(RedisError(.serverError, text, lostSendings: lostSendings)) }
+    guard let parts = value.array, parts.count == 3, let word = parts[0].bytes, let remaining = parts[1].integer,
+      let sequence = parts[2].integer, let status = word.withUnsafeBytes({ StockStatus(word: $0) })
+    else {
+      let message = "unexpected reply: expected [status, remaining, sequence]"
+      return .failure(RedisError(.unexpectedReply, message, lostSendings: lostSendings))
+    }
+    return .success(StockReply(status, remaining: Int64(remaining), sequence: Int64(sequence)))
+  }
 }

@@ -5,8 +5,8 @@ struct FusedStock: StockService {
   let stock: any StockService
   let fuse: Fuse
 
-  func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms) async throws(StockError) {
-    try await stock.create(bucket, quantity: quantity, terms: terms)
+  func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms, frozen: Bool) async throws(StockError) {
+    try await stock.create(bucket, quantity: quantity, terms: terms, frozen: frozen)
   }
 
   func schedule(_ bucket: BucketID, limit: Int64?, opensMs: Int64?, closesMs: Int64?) async throws(StockError) {
@@ -16,12 +16,36 @@ struct FusedStock: StockService {
   nonisolated(nonsending) func deduct(
     _ purchase: Purchase,
     from bucket: BucketID,
+    holdMs: Int64?,
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DeductOutcome {
     fuse.pass(.deduct, .before)
-    let outcome = try await stock.deduct(purchase, from: bucket, before: deadline)
+    let outcome = try await stock.deduct(purchase, from: bucket, holdMs: holdMs, before: deadline)
     fuse.pass(.deduct, .after)
     return outcome
+  }
+
+  nonisolated(nonsending) func deduct(
+    _ purchase: Purchase,
+    from bucket: BucketID,
+    holdMs: Int64?,
+    depositing deposits: [Deposit],
+    before deadline: ContinuousClock.Instant
+  ) async throws(StockError) -> DepositedDeduction {
+    fuse.pass(.deduct, .before)
+    let outcome = try await stock.deduct(
+      purchase,
+      from: bucket,
+      holdMs: holdMs,
+      depositing: deposits,
+      before: deadline
+    )
+    fuse.pass(.deduct, .after)
+    return outcome
+  }
+
+  nonisolated(nonsending) func confirm(_ token: Token, in bucket: BucketID) async throws(StockError) -> ConfirmOutcome {
+    try await stock.confirm(token, in: bucket)
   }
 
   func cancel(
@@ -51,6 +75,50 @@ struct FusedStock: StockService {
     try await stock.purchase(token, in: bucket)
   }
 
+  nonisolated(nonsending) func withdraw(
+    _ transfer: TransferName,
+    quantity: Int64,
+    from bucket: BucketID,
+    to target: Int
+  ) async throws(StockError) -> WithdrawOutcome {
+    try await stock.withdraw(transfer, quantity: quantity, from: bucket, to: target)
+  }
+
+  nonisolated(nonsending) func deposit(_ deposit: Deposit, into bucket: BucketID) async throws(StockError)
+    -> DepositOutcome
+  {
+    try await stock.deposit(deposit, into: bucket)
+  }
+
+  nonisolated(nonsending) func settle(_ transfer: TransferName, in bucket: BucketID) async throws(StockError)
+    -> SettleOutcome
+  {
+    try await stock.settle(transfer, in: bucket)
+  }
+
+  func transfers(
+    _ bucket: BucketID,
+    settled: Bool,
+    after: TransferName?,
+    count: Int
+  ) async throws(StockError) -> [ListedTransfer] {
+    try await stock.transfers(bucket, settled: settled, after: after, count: count)
+  }
+
+  func rebalance(_ sku: SKU, buckets: [Int], weights: [Int64]?) async throws(StockError) -> [Int64] {
+    try await stock.rebalance(sku, buckets: buckets, weights: weights)
+  }
+
+  func freeze(_ bucket: BucketID) async throws(StockError) { try await stock.freeze(bucket) }
+
+  func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
+    try await stock.thaw(bucket, epoch: epoch)
+  }
+
+  func record(_ entry: LostEntry, in bucket: BucketID) async throws(StockError) -> LostEntryOutcome {
+    try await stock.record(entry, in: bucket)
+  }
+
   func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo { try await stock.info(bucket) }
 
   func log(_ bucket: BucketID, after position: LogPosition, count: Int) async throws(StockError) -> [StockEvent] {
@@ -59,6 +127,16 @@ struct FusedStock: StockService {
     fuse.pass(.log, .after)
     return events
   }
+
+  func trim(_ bucket: BucketID, upTo position: LogPosition) async throws(StockError) -> Int64 {
+    try await stock.trim(bucket, upTo: position)
+  }
+
+  var serversText: String { stock.serversText }
+
+  var soldOut: SoldOutCache? { stock.soldOut }
+
+  func server(of bucket: BucketID) async -> String? { await stock.server(of: bucket) }
 
   nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     try await stock.verify(bucket, buckets: buckets)

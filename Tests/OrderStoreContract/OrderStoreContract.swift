@@ -20,7 +20,9 @@ public struct OrderStoreBehaviour: Sendable, CustomTestStringConvertible {
 
   public var testDescription: String { name }
 
-  public static let all: [OrderStoreBehaviour] = sales + recording + concurrency + log + states + restocks + histories
+  public static let all: [OrderStoreBehaviour] = [
+    sales, recording, concurrency, log, states, restocks, audits, leases, repairs, selling, histories,
+  ].flatMap { $0 }
 }
 
 // MARK: - What the behaviours are written with

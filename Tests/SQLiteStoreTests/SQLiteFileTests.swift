@@ -108,6 +108,31 @@ struct SQLiteFileTests {
     #expect(await openingError(fixture)?.code == .schemaTooNew)
   }
 
+  @Test("A file of the first version gets the later tables and keeps its orders")
+  func olderSchema() async throws {
+    let fixture = try SQLiteFixture()
+    var store = try await fixture.openStore()
+    _ = try await store.create(makeSale())
+    _ = try await store.record([makeOrder("a")])
+    await store.close()
+    try inspect(fixture.path) { db throws in
+      for table in ["bucket_leases", "sale_workers", "buyers", "holds"] { try db.execute(sql: "DROP TABLE \(table)") }
+      try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '2-leases-and-selling'")
+    }
+    store = try await fixture.openStore()
+    let stored = StoredOrder(order: try makeOrder("a"), state: .sold)
+    #expect(try await store.orders(of: makeSale().sku, bucket: nil, after: nil, limit: 10) == [stored])
+    #expect(try await store.claimBuckets(of: makeSale().sku, for: "w", leaseMs: 9_999).buckets == [0, 1, 2])
+    await store.close()
+  }
+
+  @Test("The inventory hint is not SQLite's")
+  func inventoryHint() async throws {
+    let fixture = try SQLiteFixture(strategy: .inventoryHint)
+    #expect(await openingError(fixture)?.code == .refused)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.directory.path) == [])
+  }
+
   @Test("A damaged page is reported as corruption, not as an answer")
   func corrupt() async throws {
     let fixture = try SQLiteFixture()
@@ -117,7 +142,7 @@ struct SQLiteFileTests {
     await store.close()
     let file = try FileHandle(forUpdating: URL(fileURLWithPath: fixture.path))
     let size = try file.seekToEnd()
-    for page in stride(from: UInt64(16 * 4_096), to: size, by: 4_096) {
+    for page in stride(from: UInt64(40 * 4_096), to: size, by: 4_096) {
       try file.seek(toOffset: page)
       try file.write(contentsOf: Data(repeating: 0xEE, count: 4_096))
     }

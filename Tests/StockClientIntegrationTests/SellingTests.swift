@@ -35,7 +35,7 @@ import Testing
       )
       expect([info.created, info.added, info.sold, info.cancelled, info.limit], is: [5, -4, 0, 3, 3])
       expect(info.buckets, is: 1)
-      expect(info.frozen, is: false)
+      expect(info.frozen, is: nil)
       expect((1...StockLimits.quantityMax).contains(info.epoch), is: true)
     }
   }

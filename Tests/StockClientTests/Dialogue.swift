@@ -80,6 +80,7 @@ enum Sample {
   static let purchase = made { () throws(InvalidInput) in
     try Purchase(sku: sku, user: try UserID("user-1"), token: token, quantity: 2)
   }
+  static let transfer = made { () throws(InvalidInput) in try TransferName("transfer-1") }
   private static let sku = made { () throws(InvalidInput) in try SKU("X") }
 
   private static func made<Value>(_ body: () throws(InvalidInput) -> Value) -> Value {
@@ -106,11 +107,19 @@ extension ScriptedPeer.Reaction {
   }
 
   /// `STOCK.INFO` of a bucket in its first state.
-  static func info(created: Int = 10, buckets: Int = 1, limit: Int = 0, opens: Int = 0, closes: Int = 0) -> Self {
+  static func info(
+    created: Int = 10,
+    buckets: Int = 1,
+    limit: Int = 0,
+    opens: Int = 0,
+    closes: Int = 0,
+    frozen: String = "no"
+  ) -> Self {
     let fields: [(String, String)] = [
       ("created", ":\(created)"), ("added", ":0"), ("available", ":\(created)"), ("held", ":0"), ("sold", ":0"),
       ("cancelled", ":0"), ("transferredIn", ":0"), ("transferredOut", ":0"), ("buckets", ":\(buckets)"),
-      ("limit", ":\(limit)"), ("opens", ":\(opens)"), ("closes", ":\(closes)"), ("frozen", "$2\r\nno"),
+      ("limit", ":\(limit)"), ("opens", ":\(opens)"), ("closes", ":\(closes)"),
+      ("frozen", "$\(frozen.utf8.count)\r\n\(frozen)"),
       ("epoch", ":77"), ("tokens", ":0"), ("transfers", ":0"), ("logFirst", ":1"), ("logLast", ":1"),
       ("bytes", ":500"),
     ]

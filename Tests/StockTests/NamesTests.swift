@@ -42,6 +42,11 @@ import Testing
     #expect(((try? UserID(bytes: bytes)) != nil) == isAllowed)
   }
 
+  @Test("A transfer's name has 1 to 192 bytes", arguments: [(0, false), (1, true), (192, true), (193, false)])
+  func transferNames(length: Int, isAllowed: Bool) {
+    #expect(((try? TransferName(bytes: [UInt8](repeating: 0xC3, count: length))) != nil) == isAllowed)
+  }
+
   @Test("A token of 129 bytes is refused by name, and shown no longer than 80 bytes")
   func longTokensAreShortened() {
     let error = #expect(throws: InvalidInput.self) { try Token(String(repeating: "t", count: 129)) }

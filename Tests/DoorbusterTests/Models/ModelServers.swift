@@ -51,11 +51,11 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     return try result.get()
   }
 
-  private func stock<R>(_ body: (inout State) throws(StockError) -> R) throws(StockError) -> R {
+  func stock<R>(_ body: (inout State) throws(StockError) -> R) throws(StockError) -> R {
     try call(Sample.stockGone, body)
   }
 
-  private func bucket<R>(
+  func bucket<R>(
     _ id: BucketID,
     _ body: (inout ModelBucket) throws(StockError) -> R
   ) throws(StockError) -> R {
@@ -66,63 +66,8 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     try call(Sample.brokerGone, body)
   }
 
-  private func orders<R>(_ body: (inout State) throws(OrderStoreError) -> R) throws(OrderStoreError) -> R {
+  func orders<R>(_ body: (inout State) throws(OrderStoreError) -> R) throws(OrderStoreError) -> R {
     try call(Sample.databaseGone, body)
-  }
-
-  // MARK: Stock
-
-  func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms) async throws(StockError) {
-    try stock { state throws(StockError) in
-      try state.stock.create(bucket, quantity: quantity, terms: terms, nowMs: clock.wallMs)
-    }
-  }
-
-  func schedule(_ bucket: BucketID, limit: Int64?, opensMs: Int64?, closesMs: Int64?) async throws(StockError) {
-    try self.bucket(bucket) { bucket throws(StockError) in
-      bucket.schedule(limit: limit, opensMs: opensMs, closesMs: closesMs, nowMs: clock.wallMs)
-    }
-  }
-
-  func deduct(
-    _ purchase: Purchase,
-    from bucket: BucketID,
-    before deadline: ContinuousClock.Instant
-  ) async throws(StockError) -> DeductOutcome {
-    try self.bucket(bucket) { bucket throws(StockError) in try bucket.deduct(purchase, nowMs: clock.wallMs) }
-  }
-
-  func cancel(
-    _ token: Token,
-    in bucket: BucketID,
-    fence: Bool,
-    offSale: Bool
-  ) async throws(StockError) -> CancelOutcome {
-    try self.bucket(bucket) { bucket throws(StockError) in
-      try bucket.cancel(token, fence: fence, offSale: offSale, nowMs: clock.wallMs)
-    }
-  }
-
-  func fence(_ token: Token, in bucket: BucketID) async throws(StockError) -> FenceOutcome {
-    try self.bucket(bucket) { bucket throws(StockError) in try bucket.fence(token, nowMs: clock.wallMs) }
-  }
-
-  func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError) -> AddOutcome {
-    try self.bucket(bucket) { bucket throws(StockError) in
-      try bucket.add(token, quantity: quantity, nowMs: clock.wallMs)
-    }
-  }
-
-  func purchase(_ token: Token, in bucket: BucketID) async throws(StockError) -> PurchaseRecord? {
-    try self.bucket(bucket) { bucket throws(StockError) in bucket.record(of: token) }
-  }
-
-  func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo {
-    try self.bucket(bucket) { bucket throws(StockError) in bucket.info }
-  }
-
-  func log(_ bucket: BucketID, after position: LogPosition, count: Int) async throws(StockError) -> [StockEvent] {
-    try self.bucket(bucket) { bucket throws(StockError) in try bucket.events(after: position, count: count) }
   }
 
   // MARK: Messages

@@ -72,7 +72,8 @@ final class Auditor {
           } ?? false
         if !isOrder { find(world, "\(id) has sold \(token) and its order is \(row.map { "\($0)" } ?? "missing")") }
       }
-      if units != bucket.sold { find(world, "\(id) counts \(bucket.sold) sold and its tokens make \(units)") }
+      let taken = bucket.held + bucket.sold
+      if units != taken { find(world, "\(id) counts \(taken) held and sold, and its tokens make \(units)") }
     }
     return live
   }
@@ -125,7 +126,7 @@ extension World {
   var isAtRest: Bool {
     broker.halves.isEmpty && broker.entries.isEmpty && broker.parked.isEmpty
       && stock.buckets.allSatisfy { id, bucket in
-        orders.positions[id] == LogPosition(epoch: bucket.epoch, sequence: Int64(bucket.log.count))
+        orders.positions[id] == LogPosition(epoch: bucket.epoch, sequence: bucket.logLast)
       }
   }
 
