@@ -166,7 +166,9 @@ import Testing
     let last = try Stage(.init(appendOnly: true, rdbPreamble: false, replicaOf: middle.server))
     let written = try [middle, last].map { try AppendOnlyFile.commands(of: $0.server).count }
     try master.server.kill9()
-    let replies = try middle.redis.pipeline([["REPLICAOF", "NO", "ONE"], ["SET", "other", "x"], ["STOCK.ADD", "a", "r", 1]])
+    let replies = try middle.redis.pipeline([
+      ["REPLICAOF", "NO", "ONE"], ["SET", "other", "x"], ["STOCK.ADD", "a", "r", 1],
+    ])
     #expect(replies[0] == .ok && replies[2][0] == .simple("OK"))
     try last.server.waitForSync(with: middle.server)
     for (stock, written) in zip([middle, last], written) {

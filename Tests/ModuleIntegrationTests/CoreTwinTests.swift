@@ -100,7 +100,8 @@ private final class CoreBucket {
     var (events, event): ([RESP], stock_event) = ([], stock_event())
     while stock_log_next(bucket, &cursor, &event) {
       events.append([
-        .integer(event.sequence), .bulk(Array(String(cString: stock_action_word(stock_effect_action(event.effect))).utf8)),
+        .integer(event.sequence),
+        .bulk(Array(String(cString: stock_action_word(stock_effect_action(event.effect))).utf8)),
         text(event.token), text(event.user), .integer(event.to - event.from), .integer(event.from),
         .integer(event.to), .integer(event.timestamp),
       ])
