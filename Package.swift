@@ -94,7 +94,9 @@ let tests: [Target] = [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
   ),
-  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore", "OrderBatching"]),
+  .testTarget(name: "OrdersTests", dependencies: ["Orders"]),
+  .testTarget(name: "OrderBatchingTests", dependencies: ["OrderBatching"]),
+  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore"]),
   .testTarget(
     name: "MySQLStoreIntegrationTests",
     dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]

@@ -294,7 +294,7 @@ public func stock_transfers_next(
 
 @c @implementation
 public func stock_is_whole(_ pointer: OpaquePointer) -> Bool {
-  bucket(pointer).pointee.restoration.isDone
+  bucket(pointer).pointee.isWhole
 }
 
 @c @implementation
