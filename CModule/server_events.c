@@ -1,4 +1,5 @@
 // What the module hears of its server: its role, loading, and where keys move to.
+#include "arguments.h"
 #include "doorbuster_module.h"
 #include "handling.h"
 
@@ -62,7 +63,7 @@ static void drop_incomplete_buckets(RedisModuleCtx *ctx) {
         RedisModule_Log(ctx, "warning",
                         "bucket '%s' is dropped: the end of the append-only file is missing, and parts "
                         "of the bucket with it",
-                        RedisModule_StringPtrLen(name, NULL));
+                        show(bytes_of(name)).text);
         RedisModule_SelectDb(ctx, db);
         RedisModuleKey *key = RedisModule_OpenKey(ctx, name, OPEN_TO_CHANGE);
         RedisModule_DeleteKey(key);
