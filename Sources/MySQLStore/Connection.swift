@@ -99,7 +99,7 @@ final class Connection {
     try run(
       """
       SET SESSION autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = \(seconds), lock_wait_timeout = \
-      \(seconds), sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE'
+      \(seconds), sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
       """
     )
   }
