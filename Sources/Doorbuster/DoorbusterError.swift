@@ -24,6 +24,8 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let restockShort = Code("restock-short")
     /// Several buckets hold a live purchase of this token.
     public static let ambiguousToken = Code("ambiguous-token")
+    /// The token names a purchase of another user or quantity, on the path `database`.
+    public static let tokenMismatch = Code("token-mismatch")
     /// An argument is outside its bounds.
     public static let invalid = Code("invalid")
     /// A bucket, the broker or the database failed; see ``DoorbusterError/cause``.

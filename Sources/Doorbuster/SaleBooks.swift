@@ -17,15 +17,13 @@ public struct SaleBooks: Hashable, Sendable {
   public var databaseRejected: Int64
   /// Units sold beyond those put on sale, in the buckets or in the database, whichever is more.
   public var oversold: Int64
-  /// Purchases that stand in a bucket.
-  public var purchases: Int64
-  /// Of those, the ones without their order: the same bucket, user and quantity, held or sold.
-  public var purchasesWithoutOrder: Int64
+  /// Units held and sold in the buckets without an order of the same bucket, user and quantity.
+  public var unitsWithoutOrder: Int64
   /// Orders held or sold without their purchase.
   public var ordersWithoutPurchase: Int64
 
-  /// Accepted purchases without an order, plus orders without a purchase.
-  public var lost: Int64 { purchasesWithoutOrder + ordersWithoutPurchase }
+  /// Accepted units without an order, plus orders without a purchase.
+  public var lost: Int64 { unitsWithoutOrder + ordersWithoutPurchase }
 
   /// Nothing oversold, nothing lost, every unit accounted for, and the database ready for all that Redis would still
   /// sell.
@@ -36,56 +34,42 @@ public struct SaleBooks: Hashable, Sendable {
 }
 
 extension Doorbuster {
-  /// Reads all buckets' logs and looks every standing purchase up in the database: a pass over the whole sale.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock` (so where a log was trimmed), `orders`.
+  /// Looks the purchase of every standing order up in its bucket: a pass over the whole sale.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock`, `orders`.
   public func books(_ sku: SKU) async throws(DoorbusterError) -> SaleBooks {
     let sale = try await knownSale(sku)
     var infos: [BucketInfo] = []
-    var standing = StandingPurchases()
     for bucket in sale.buckets {
-      let info = try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) }
-      try await read(bucket, info, into: &standing)
-      infos.append(info)
+      infos.append(try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) })
     }
-    let found = try await countOrders(of: standing.orders)
-    return SaleBooks(infos, purchases: Int64(standing.orders.count), found: found, sale, try await totals(of: sku))
+    var found = Standing()
+    var last: Token?
+    repeat {
+      let after = last
+      let page = try await asking(orders: orders) { orders throws(OrderStoreError) in
+        try await orders.orders(of: sku, bucket: nil, after: after, limit: 10_000)
+      }
+      last = page.count < 10_000 ? nil : page.last?.order.purchase.token
+      try await look(up: page.filter { $0.state == .held || $0.state == .sold }, on: sale, &found)
+    } while last != nil
+    return SaleBooks(infos, found, sale, try await totals(of: sku))
   }
 
-  private func read(
-    _ bucket: BucketID,
-    _ info: BucketInfo,
-    into standing: inout StandingPurchases
-  ) async throws(DoorbusterError) {
-    var position = LogPosition(epoch: info.epoch, sequence: 0)
-    while position.sequence < info.logLast {
-      let from = position
-      let events = try await asking(stock: stock) { stock throws(StockError) in
-        try await stock.log(bucket, after: from, count: 10_000)
-      }
-      do throws(StockError) {
-        let reading = try LogReading(bucket: bucket, from: from, events: events)
-        standing.apply(reading)
-      } catch {
-        throw DoorbusterError(error)
-      }
-      guard let last = events.last else { break }
-      position.sequence = last.sequence
-    }
-  }
-
-  /// How many of the purchases have their order. Asked by a few lanes at a time; each answer is a read of one row.
-  private func countOrders(of purchases: [Order]) async throws(DoorbusterError) -> Int64 {
-    let lanes = 4
-    let orders = orders
-    let results = await withTaskGroup(of: Result<Int64, OrderStoreError>.self) { group in
+  /// Asks the buckets for the orders' purchases, a few lanes at a time. Without buckets an order is its purchase.
+  private func look(up rows: [StoredOrder], on sale: Sale, _ found: inout Standing) async throws(DoorbusterError) {
+    guard sale.path != .database else { return rows.forEach { found.add($0) } }
+    let lanes = min(64, rows.count)
+    let stock = stock
+    let results = await withTaskGroup(of: Result<Standing, StockError>.self) { group in
       for lane in 0..<lanes {
         group.addTask {
-          do throws(OrderStoreError) {
-            var found: Int64 = 0
-            for index in stride(from: lane, to: purchases.count, by: lanes) {
-              let asked = purchases[index]
-              let row = try await orders.order(asked.purchase.sku, token: asked.purchase.token)
-              if let row, row.isOrder(of: asked) { found += 1 }
+          do throws(StockError) {
+            var found = Standing()
+            for index in stride(from: lane, to: rows.count, by: lanes) {
+              let order = rows[index].order
+              let bucket = BucketID(sku: order.purchase.sku, index: order.bucket)
+              let record = try await stock.purchase(order.purchase.token, in: bucket)
+              if let record, record.isStanding(as: order) { found.add(rows[index]) }
             }
             return .success(found)
           } catch {
@@ -95,76 +79,60 @@ extension Doorbuster {
       }
       return await group.reduce(into: []) { $0.append($1) }
     }
-    var found: Int64 = 0
     for result in results {
       switch result {
-      case .success(let part): found += part
+      case .success(let part): found.add(part)
       case .failure(let error): throw DoorbusterError(error)
       }
     }
-    return found
   }
 }
 
-/// The purchases that stand after the events of some logs.
-private struct StandingPurchases {
-  private struct Key: Hashable {
-    let bucket: Int
-    let token: Token
+/// Orders whose purchase stands.
+private struct Standing {
+  var orders: Int64 = 0
+  var units: Int64 = 0
+
+  mutating func add(_ row: StoredOrder) {
+    orders += 1
+    units += row.order.purchase.quantity
   }
 
-  private var places: [Key: Order] = [:]
+  mutating func add(_ part: Standing) {
+    orders += part.orders
+    units += part.units
+  }
+}
 
-  var orders: [Order] { Array(places.values) }
-
-  mutating func apply(_ reading: LogReading) {
-    for step in reading.steps {
-      switch step.entry {
-      case .purchased(let order, _, _): places[Key(bucket: order.bucket, token: order.purchase.token)] = order
-      case .moved(let token, _, let state):
-        switch state {
-        case .held, .sold: break
-        case .cancelled, .rejected: places[Key(bucket: reading.bucket.index, token: token)] = nil
-        }
-      case nil: break
+extension PurchaseRecord {
+  fileprivate func isStanding(as order: Order) -> Bool {
+    let isLive =
+      switch state {
+      case .held, .sold: true
+      case .cancelled: false
       }
-    }
-  }
-}
-
-extension StoredOrder {
-  /// Whether it is the standing order of that purchase.
-  fileprivate func isOrder(of purchase: Order) -> Bool {
-    switch state {
-    case .held, .sold: order.purchase == purchase.purchase && order.bucket == purchase.bucket
-    case .cancelled, .rejected: false
-    }
+    return isLive && (user == nil || user == order.purchase.user)
+      && (quantity == nil || quantity == order.purchase.quantity)
   }
 }
 
 extension SaleBooks {
-  fileprivate init(
-    _ infos: [BucketInfo],
-    purchases: Int64,
-    found: Int64,
-    _ sale: Sale,
-    _ totals: SaleTotals
-  ) {
-    unitsOnSale = 0
-    unitsSold = 0
-    redisAvailable = 0
-    for info in infos {
-      unitsOnSale += info.created + info.added + info.transferredIn - info.transferredOut
-      unitsSold += info.held + info.sold
-      redisAvailable += info.available
-    }
+  fileprivate init(_ infos: [BucketInfo], _ found: Standing, _ sale: Sale, _ totals: SaleTotals) {
     databaseOrders = (totals.orders[.held] ?? 0) + (totals.orders[.sold] ?? 0)
     databaseUnitsSold = (totals.units[.held] ?? 0) + (totals.units[.sold] ?? 0)
     databaseStock = totals.stock
     databaseRejected = totals.orders[.rejected] ?? 0
+    if sale.path == .database {
+      unitsOnSale = sale.stock + totals.restocked
+      unitsSold = databaseUnitsSold
+      redisAvailable = totals.stock
+    } else {
+      unitsOnSale = infos.reduce(0) { $0 + $1.created + $1.added + $1.transferredIn - $1.transferredOut }
+      unitsSold = infos.reduce(0) { $0 + $1.held + $1.sold }
+      redisAvailable = infos.reduce(0) { $0 + $1.available }
+    }
     oversold = max(0, unitsSold - unitsOnSale, databaseUnitsSold - sale.stock - totals.restocked)
-    self.purchases = purchases
-    purchasesWithoutOrder = purchases - found
-    ordersWithoutPurchase = max(0, databaseOrders - found)
+    unitsWithoutOrder = max(0, unitsSold - found.units)
+    ordersWithoutPurchase = max(0, databaseOrders - found.orders)
   }
 }

@@ -2,11 +2,28 @@ import Orders
 import Stock
 import Synchronization
 
-/// What never changes about a sale (how many buckets it has), kept in process once the database has told it.
+/// What never changes about a sale: all that a purchase needs to know of it beforehand.
+struct KnownSale: Hashable, Sendable {
+  let sku: SKU
+  /// How many buckets the sale has, at least 1; on the path `database` it has none, and this is 1.
+  let buckets: Int
+  let path: SalePath
+
+  init(_ sale: Sale) {
+    sku = sale.sku
+    buckets = max(sale.terms.buckets, 1)
+    path = sale.path
+  }
+
+  /// The bucket that the buyer's tokens and limit live in.
+  func home(of user: UserID) -> BucketID { BucketID(sku: sku, index: user.homeBucket(among: buckets)) }
+}
+
+/// The sales that this process has met, kept once the database has told of them.
 final class SaleDirectory: Sendable {
-  private let buckets = Mutex<[SKU: Int]>([:])
+  private let sales = Mutex<[SKU: KnownSale]>([:])
 
-  func buckets(of sku: SKU) -> Int? { buckets.withLock { $0[sku] } }
+  subscript(sku: SKU) -> KnownSale? { sales.withLock { $0[sku] } }
 
-  func note(_ sale: Sale) { buckets.withLock { $0[sale.sku] = max(sale.terms.buckets, 1) } }
+  func note(_ sale: Sale) { sales.withLock { $0[sale.sku] = KnownSale(sale) } }
 }

@@ -80,7 +80,7 @@ extension Connection {
     let old = try position(of: bucket, forUpdate: true)
     let stored = old ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
     guard stored == batch.from else {
-      return (LogBatchOutcome(position: stored, applied: false, waitingFor: nil, findings: []), .rollBack)
+      return (LogBatchOutcome(position: stored, applied: false), .rollBack)
     }
     // Where the product is locked nobody else changes its orders. Else they are locked, or looked at again as they change.
     let looksAgain = !isExact && takesArrays

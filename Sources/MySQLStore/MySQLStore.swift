@@ -20,7 +20,7 @@ public final class MySQLStore: OrderStore {
   public let knowsInventoryHint: Bool?
 
   let pool: ConnectionPool
-  private let writer: OrderBatcher<Order, RecordOutcome, Connection>
+  private let writer: OrderBatcher<Recording, RecordOutcome, Connection>
   let seller: OrderBatcher<SellAttempt, Result<SellOutcome, OrderStoreError>, Connection>
   let repairer: OrderBatcher<OrderRepair, RepairOutcome, Connection>
 
@@ -95,8 +95,13 @@ public final class MySQLStore: OrderStore {
     }
   }
 
-  public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
-    orders.isEmpty ? [] : try await writer.submit(orders)
+  public func record(
+    _ orders: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome] {
+    guard !orders.isEmpty else { return [] }
+    return try await writer.submit(orders.map { Recording(order: $0, state: state, rejecting: rejecting) })
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {

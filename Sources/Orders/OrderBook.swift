@@ -91,13 +91,14 @@ package struct OrderBook: Sendable {
 
   // MARK: - Recording
 
-  package mutating func record(_ order: Order, as state: OrderState) -> RecordOutcome {
+  package mutating func record(_ order: Order, as state: OrderState, rejecting: Bool = true) -> RecordOutcome {
     let key = Key(order)
     guard let stock = stock(of: key.sku) else { return .unknownProduct }
     if let row = rows[key] {
       return row.order.isSamePurchase(as: order) ? .alreadyRecorded(row.order.state) : .conflict(row.order)
     }
     let isShort = state.takesStock && stock < order.purchase.quantity
+    if isShort, !rejecting { return .short(stock: stock) }
     let stored = StoredOrder(order: order, state: isShort ? .rejected : state)
     rows[key] = Row(order: stored, mark: .inserted)
     touched.append(key)
@@ -127,17 +128,16 @@ package struct OrderBook: Sendable {
 
   /// - Parameter stored: where the database stands.
   package mutating func follow(_ batch: LogBatch, from stored: LogPosition) -> LogBatchOutcome {
-    var outcome = LogBatchOutcome(position: stored, applied: true, waitingFor: nil, findings: [])
+    var outcome = LogBatchOutcome(position: stored, applied: true)
     for step in batch.steps {
       switch step.entry {
       case nil: break
       case .purchased(var order, let state, let storeIfMissing):
         order.sequence = step.sequence
-        guard storeIfMissing || rows[Key(order)] != nil else {
-          outcome.waitingFor = step.sequence
+        if let reason = bring(order, as: state, storeIfMissing, &outcome.stored) {
+          outcome.stop = LogBatchOutcome.Stop(sequence: step.sequence, reason: reason)
           return outcome
         }
-        if let finding = bring(order, as: state) { outcome.findings.append(finding) }
       case .moved(let token, let user, let state): move(batch.bucket, token, user: user, to: state)
       }
       outcome.position.sequence = step.sequence
@@ -145,17 +145,29 @@ package struct OrderBook: Sendable {
     return outcome
   }
 
-  private mutating func bring(_ order: Order, as state: OrderState) -> LogBatchOutcome.Finding? {
-    switch record(order, as: state) {
-    case .recorded where state != .rejected: return .stored(order)
-    case .recorded, .rejected: return .rejected(order)
-    case .conflict(let stored): return .conflict(order, with: stored)
-    case .alreadyRecorded:
-      let key = Key(order)
-      if rows[key]?.order.order.sequence == nil { change(key) { $0.order.sequence = order.sequence } }
+  /// - Returns: why the log must stop before it; nil where it is done.
+  private mutating func bring(
+    _ order: Order,
+    as state: OrderState,
+    _ storeIfMissing: Bool,
+    _ stored: inout Int
+  ) -> LogBatchOutcome.Stop.Reason? {
+    let key = Key(order)
+    guard let row = rows[key]?.order else {
+      guard storeIfMissing else { return .missing }
+      if case .short(let stock) = record(order, as: state, rejecting: false) { return .short(stock: stock) }
+      stored += 1
       return nil
-    case .unknownProduct, .refused: return nil
     }
+    guard row.isSamePurchase(as: order) else { return state.takesStock ? .conflict(row) : nil }
+    if row.state == .rejected, state.takesStock { return .rejected }
+    let isMoving = state != .rejected && row.state.precedes(state)
+    guard isMoving || row.order.sequence == nil else { return nil }
+    change(key) { row in
+      row.order.sequence = row.order.sequence ?? order.sequence
+      if isMoving { row.state = state }
+    }
+    return nil
   }
 
   private mutating func move(_ bucket: BucketID, _ token: Token, user: UserID?, to state: OrderState) {
@@ -177,6 +189,7 @@ package struct OrderBook: Sendable {
       switch record(order, as: state) {
       case .recorded: return .repaired
       case .rejected: return .rejected
+      case .short(let stock): return .short(stock: stock)
       case .alreadyRecorded: return .unchanged
       case .conflict(let stored): return .conflict(stored)
       case .unknownProduct: return .unknownProduct
@@ -249,10 +262,10 @@ extension OrderRepair {
 }
 
 extension OrderBook.Change {
-  /// An order that is sold at once.
-  package mutating func sell(_ quantity: Int64) {
-    orders[.sold, default: 0] += 1
-    units[.sold, default: 0] += quantity
+  /// A new order that takes its units.
+  package mutating func take(_ quantity: Int64, as state: OrderState) {
+    orders[state, default: 0] += 1
+    units[state, default: 0] += quantity
     stock -= quantity
     lowest = stock
   }

@@ -56,6 +56,14 @@ struct ServerChoice: Equatable {
   var brokerURL: String?
   var database: DatabaseChoice?
 
+  /// Whether opening the database makes no new one.
+  var isDatabaseThere: Bool {
+    switch database ?? .sqlite(path: Deployment.defaultDatabasePath) {
+    case .sqlite(let path): FileManager.default.fileExists(atPath: path)
+    case .mysql: true
+    }
+  }
+
   /// - Throws: ``CommandFailure`` for a kind of server that this program does not know. URLs are not repeated in its
   ///   text beyond their scheme: they may hold a password.
   init(redis: String? = nil, broker: String? = nil, database: String? = nil) throws {

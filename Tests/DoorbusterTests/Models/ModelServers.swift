@@ -165,8 +165,14 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     try orders { state throws(OrderStoreError) in state.orders.undoRestock(sku, token: token) }
   }
 
-  func record(_ batch: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
-    try orders { state throws(OrderStoreError) in try state.orders.record(batch) }
+  func record(
+    _ batch: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome] {
+    try orders { servers throws(OrderStoreError) in
+      try servers.orders.record(batch, as: state, rejecting: rejecting)
+    }
   }
 
   func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {
@@ -182,7 +188,7 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
   }
 
   func follow(_ batch: LogBatch) async throws(OrderStoreError) -> LogBatchOutcome {
-    try orders { state throws(OrderStoreError) in state.orders.follow(batch) }
+    try orders { state throws(OrderStoreError) in try state.orders.follow(batch) }
   }
 
   func close() async {}
