@@ -45,7 +45,7 @@ let implementations: [Target] = [
 
 let orchestrator: [Target] = [
   .target(name: "OrderFile", dependencies: ["Stock"]),
-  .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
+  .target(name: "Doorbuster", dependencies: ["Stock", "StockCore", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
@@ -86,7 +86,7 @@ let tests: [Target] = [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
   ),
-  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", "StockCore", "CStockABI", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
   .executableTarget(
