@@ -3,29 +3,38 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { SHOWN_BYTES = 48, MESSAGE_BYTES = 512, DIGITS_MAX = 16 };
+enum { SHOWN_BYTES = 48, MESSAGE_BYTES = 512, DIGITS_MAX = 16, OPTIONS_MAX = 8 };
 
 // Up to SHOWN_BYTES of the value with anything unprintable as `?`: a line break would end the error reply.
-static void show(const RedisModuleString *value, char shown[SHOWN_BYTES + 4]) {
-    size_t count;
-    const char *bytes = RedisModule_StringPtrLen(value, &count);
-    size_t kept = count < SHOWN_BYTES ? count : SHOWN_BYTES;
+static void show(stock_bytes value, char shown[SHOWN_BYTES + 4]) {
+    const char *bytes = value.start;
+    size_t kept = value.count < SHOWN_BYTES ? value.count : SHOWN_BYTES;
     for (size_t i = 0; i < kept; i++)
         shown[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
-    strcpy(shown + kept, count > kept ? "..." : "");
+    strcpy(shown + kept, value.count > kept ? "..." : "");
 }
 
-int reply_argument_error(RedisModuleCtx *ctx, const char *what, const RedisModuleString *value, const char *must) {
+static stock_bytes bytes_of(const RedisModuleString *value) {
+    stock_bytes bytes;
+    bytes.start = RedisModule_StringPtrLen(value, &bytes.count);
+    return bytes;
+}
+
+int reply_value_error(RedisModuleCtx *ctx, const char *what, stock_bytes value, const char *must) {
     char shown[SHOWN_BYTES + 4], message[MESSAGE_BYTES];
     show(value, shown);
     snprintf(message, sizeof message, "ERR %s is '%s', must be %s", what, shown, must);
     return RedisModule_ReplyWithError(ctx, message);
 }
 
+int reply_argument_error(RedisModuleCtx *ctx, const char *what, const RedisModuleString *value, const char *must) {
+    return reply_value_error(ctx, what, bytes_of(value), must);
+}
+
 int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, const RedisModuleString *value,
                       const char *text) {
     char shown[SHOWN_BYTES + 4], message[MESSAGE_BYTES];
-    show(value, shown);
+    show(bytes_of(value), shown);
     snprintf(message, sizeof message, "%s %s '%s': %s", code, what, shown, text);
     return RedisModule_ReplyWithError(ctx, message);
 }
@@ -48,33 +57,81 @@ static bool read_number(const char *text, size_t count, bool may_be_negative, in
     return true;
 }
 
-bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, int64_t min, int64_t max,
-                  int64_t *number) {
-    size_t count;
-    const char *text = RedisModule_StringPtrLen(argument, &count);
-    if (read_number(text, count, min < 0, number) && *number >= min && *number <= max)
-        return true;
+static bool refuse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, int64_t min,
+                          int64_t max) {
     char must[128];
     snprintf(must, sizeof must, "an integer from %" PRId64 " to %" PRId64, min, max);
     reply_argument_error(ctx, what, argument, must);
     return false;
 }
 
-bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
-    name->start = RedisModule_StringPtrLen(argument, &name->count);
-    if (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX)
-        return true;
+bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, int64_t min, int64_t max,
+                  int64_t *number) {
+    size_t count;
+    const char *text = RedisModule_StringPtrLen(argument, &count);
+    return (read_number(text, count, min < 0, number) && *number >= min && *number <= max) ||
+           refuse_number(ctx, what, argument, min, max);
+}
+
+static bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
+                        size_t count) {
     char must[64];
-    snprintf(must, sizeof must, "1 to %d bytes, not %zu", STOCK_NAME_BYTES_MAX, name->count);
+    snprintf(must, sizeof must, "1 to %zu bytes, not %zu", bytes_max, count);
     reply_argument_error(ctx, what, argument, must);
     return false;
 }
 
-static option *find_option(const RedisModuleString *argument, option *options, size_t count) {
+bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
+    name->start = RedisModule_StringPtrLen(argument, &name->count);
+    return (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX) ||
+           refuse_name(ctx, what, argument, STOCK_NAME_BYTES_MAX, name->count);
+}
+
+bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
+    name->start = RedisModule_StringPtrLen(argument, &name->count);
+    return (name->count >= 1 && name->count <= STOCK_TRANSFER_BYTES_MAX) ||
+           refuse_name(ctx, what, argument, STOCK_TRANSFER_BYTES_MAX, name->count);
+}
+
+bool parse_restock_quantity(RedisModuleCtx *ctx, const RedisModuleString *argument, int64_t *quantity) {
+    if (!parse_number(ctx, "quantity", argument, -STOCK_NUMBER_MAX, STOCK_NUMBER_MAX, quantity))
+        return false;
+    if (*quantity != 0)
+        return true;
+    reply_argument_error(ctx, "quantity", argument, "an integer other than 0");
+    return false;
+}
+
+bool is_word(const RedisModuleString *argument, const char *word) {
     size_t length;
-    const char *word = RedisModule_StringPtrLen(argument, &length);
+    const char *text = RedisModule_StringPtrLen(argument, &length);
+    return strlen(word) == length && strncasecmp(word, text, length) == 0;
+}
+
+// "… must be one of A, B, C"
+static void reply_unknown_word(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument,
+                               const char *const *words, size_t count) {
+    char must[MESSAGE_BYTES / 2];
+    size_t used = (size_t)snprintf(must, sizeof must, count > 1 ? "one of" : "");
+    for (size_t i = 0; i < count && used < sizeof must; i++)
+        used += (size_t)snprintf(must + used, sizeof must - used, "%s%s%s", i == 0 ? "" : ",",
+                                 i == 0 && count == 1 ? "" : " ", words[i]);
+    reply_argument_error(ctx, what, argument, must);
+}
+
+bool parse_word(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, const char *const *words,
+                size_t count, size_t *index) {
+    for (*index = 0; *index < count; ++*index) {
+        if (is_word(argument, words[*index]))
+            return true;
+    }
+    reply_unknown_word(ctx, what, argument, words, count);
+    return false;
+}
+
+static option *find_option(const RedisModuleString *argument, option *options, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (strlen(options[i].word) == length && strncasecmp(options[i].word, word, length) == 0)
+        if (is_word(argument, options[i].word))
             return &options[i];
     }
     return NULL;
@@ -82,11 +139,19 @@ static option *find_option(const RedisModuleString *argument, option *options, s
 
 static void reply_unknown_option(RedisModuleCtx *ctx, const RedisModuleString *argument, const option *options,
                                  size_t count) {
-    char must[MESSAGE_BYTES / 2] = "left out";
-    size_t used = count == 0 ? 0 : (size_t)snprintf(must, sizeof must, "one of");
-    for (size_t i = 0; i < count && used < sizeof must; i++)
-        used += (size_t)snprintf(must + used, sizeof must - used, "%s %s", i == 0 ? "" : ",", options[i].word);
-    reply_argument_error(ctx, "option", argument, must);
+    const char *words[OPTIONS_MAX];
+    for (size_t i = 0; i < count; i++)
+        words[i] = options[i].word;
+    if (count == 0)
+        reply_argument_error(ctx, "option", argument, "left out");
+    else
+        reply_unknown_word(ctx, "option", argument, words, count);
+}
+
+static bool parse_option_value(RedisModuleCtx *ctx, option *found, const RedisModuleString *value) {
+    if (found->name != NULL)
+        return parse_transfer(ctx, found->word, value, found->name);
+    return parse_number(ctx, found->word, value, found->min, found->max, found->value);
 }
 
 bool parse_options(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, int first, option *options, size_t count) {
@@ -101,13 +166,14 @@ bool parse_options(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, int 
             return false;
         }
         found->given = true;
-        if (found->value == NULL)
+        if (found->value == NULL && found->name == NULL)
             continue;
         if (i + 1 == argc) {
-            reply_argument_error(ctx, "option", argv[i], "followed by a number");
+            reply_argument_error(ctx, "option", argv[i],
+                                 found->name == NULL ? "followed by a number" : "followed by a transfer's name");
             return false;
         }
-        if (!parse_number(ctx, found->word, argv[++i], found->min, found->max, found->value))
+        if (!parse_option_value(ctx, found, argv[++i]))
             return false;
     }
     return true;

@@ -21,12 +21,15 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
         return REDISMODULE_ERR;
     }
     use_redis_memory();
-    // A refused command leaves WATCH and client caches alone: keys are signalled where they change.
-    RedisModule_SetModuleOptions(ctx,
-                                 REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
-    if (bucket_type_register(ctx) != REDISMODULE_OK)
+    // A refused command leaves WATCH and client caches alone: keys are signalled where they change. Buckets of a
+    // database that is still being loaded are told apart from those that are served.
+    RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
+                                          REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED |
+                                          REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD);
+    if (bucket_type_register(ctx) != REDISMODULE_OK || freezing_register(ctx) != REDISMODULE_OK ||
+        commands_register(ctx) != REDISMODULE_OK || statistics_register(ctx) != REDISMODULE_OK)
         return REDISMODULE_ERR;
-    if (commands_register(ctx) != REDISMODULE_OK)
-        return REDISMODULE_ERR;
-    return statistics_register(ctx);
+    // Last: the server doesn't take these back where a module fails to load.
+    expiry_register(ctx);
+    return server_events_register(ctx);
 }

@@ -1,6 +1,6 @@
 // `INFO doorbuster`: what the commands of this server's clients did since the module was loaded.
 #include "doorbuster_module.h"
-#include <stdatomic.h>
+#include "registry.h"
 #include <stdio.h>
 
 #define STATUS_COUNT (STOCK_UNKNOWN + 1)
@@ -8,33 +8,40 @@
 static unsigned long long outcomes[STATUS_COUNT];
 static unsigned long long events;
 static unsigned long long faults;
-// Lazy free runs in a thread of its own.
-static atomic_llong buckets;
+static unsigned long long expired_by_commands;
+static unsigned long long expired_by_timer;
 
 void statistics_count(stock_outcome outcome) {
-    if (outcome.fault != STOCK_FAULT_NONE) {
+    events += outcome.events;
+    if (outcome.fault == STOCK_FAULT_NONE)
+        outcomes[outcome.status]++;
+    else
         faults++;
-        return;
-    }
-    outcomes[outcome.status]++;
-    events += outcome.changed;
 }
 
-void statistics_bucket_made(void) {
-    atomic_fetch_add_explicit(&buckets, 1, memory_order_relaxed);
-}
-void statistics_bucket_freed(void) {
-    atomic_fetch_sub_explicit(&buckets, 1, memory_order_relaxed);
+void statistics_count_expired(uint32_t holds, bool by_timer) {
+    if (by_timer) {
+        expired_by_timer += holds;
+        events += holds;
+    } else {
+        expired_by_commands += holds;
+    }
 }
 
 static void report(RedisModuleInfoCtx *info, int for_crash_report) {
-    (void)for_crash_report;
     if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK)
         return;
     RedisModule_InfoAddFieldCString(info, "version", MODULE_VERSION_TEXT);
-    RedisModule_InfoAddFieldULongLong(info, "buckets", (unsigned long long)atomic_load(&buckets));
+    RedisModule_InfoAddFieldCString(info, "freeze", freezing_setting_word());
+    // A crashed thread may have left the registry locked.
+    if (!for_crash_report) {
+        RedisModule_InfoAddFieldULongLong(info, "buckets", registry_count());
+        RedisModule_InfoAddFieldULongLong(info, "frozen_buckets", registry_count_frozen());
+    }
     RedisModule_InfoAddFieldULongLong(info, "events", events);
     RedisModule_InfoAddFieldULongLong(info, "faults", faults);
+    RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_commands", expired_by_commands);
+    RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_timer", expired_by_timer);
     for (int status = 0; status < STATUS_COUNT; status++) {
         char field[32];
         snprintf(field, sizeof field, "status_%s", stock_status_word((stock_status)status));

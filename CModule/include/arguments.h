@@ -3,17 +3,18 @@
 #include "redis_api.h"
 #include "stock_abi.h"
 
-// A word behind the fixed arguments, with or without a number behind it.
+// A word behind the fixed arguments: alone, or with a number or a transfer's name behind it.
 typedef struct option {
     const char *word;
-    // NULL for a word alone.
     int64_t *value;
     int64_t min, max;
+    stock_bytes *name;
     bool given;
 } option;
 
 // "ERR <what> is '<value>', must be <must>"; the value is shortened and made printable.
 int reply_argument_error(RedisModuleCtx *ctx, const char *what, const RedisModuleString *value, const char *must);
+int reply_value_error(RedisModuleCtx *ctx, const char *what, stock_bytes value, const char *must);
 // "<code> <what> '<value>': <text>"
 int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, const RedisModuleString *value,
                       const char *text);
@@ -23,5 +24,13 @@ bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString
                   int64_t *number);
 // A user or token: 1 to STOCK_NAME_BYTES_MAX bytes.
 bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name);
+// A transfer's name: 1 to STOCK_TRANSFER_BYTES_MAX bytes.
+bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name);
+// The units of a restock: positive or negative.
+bool parse_restock_quantity(RedisModuleCtx *ctx, const RedisModuleString *argument, int64_t *quantity);
+// One of the words, in any case; `*index` tells which.
+bool parse_word(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, const char *const *words,
+                size_t count, size_t *index);
+bool is_word(const RedisModuleString *argument, const char *word);
 // All arguments from `first` on, in any order, each at most once.
 bool parse_options(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, int first, option *options, size_t count);

@@ -1,7 +1,6 @@
 #pragma once
-// What the files of the C half share. Redis loads the library by RedisModule_OnLoad (module.c); changing.c and
-// reading.c have the handlers, command_table.c their table, arguments.c the grammar, bucket_type.c the data type,
-// statistics.c `INFO doorbuster`.
+// What the files of the C half share. Redis loads the library by RedisModule_OnLoad (module.c). command_table.c has the
+// commands; their handlers are in selling.c, moving.c, operating.c, reading.c and applying.c.
 #include "redis_api.h"
 #include "stock_abi.h"
 
@@ -15,23 +14,54 @@ extern RedisModuleType *bucket_type;
 
 int bucket_type_register(RedisModuleCtx *ctx);
 int commands_register(RedisModuleCtx *ctx);
+int freezing_register(RedisModuleCtx *ctx);
 int statistics_register(RedisModuleCtx *ctx);
+int server_events_register(RedisModuleCtx *ctx);
 
-// The bucket of a key, or NULL after an error reply.
-stock_bucket *open_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mode);
+// server_events.c: what this server is now.
+bool server_is_replica(void);
+bool server_is_loading(void);
+// Not so in a replica, nor in a node of a cluster that is to become one once it has found its master.
+bool server_is_master(RedisModuleCtx *ctx);
+// Has a freeze that is pending propagated before the event loop sleeps, and before any client is heard again.
+void server_events_await_sleep(RedisModuleCtx *ctx);
+
+// expiry.c: to be called when a hold was queued, and when this server may have come to expire holds itself.
+void expiry_wake(void);
+void expiry_register(RedisModuleCtx *ctx);
+
+// freezing.c: freezes all buckets, because writes may be missing.
+void freezing_at_promotion(RedisModuleCtx *ctx);
+void freezing_at_demotion(void);
+void freezing_at_start(RedisModuleCtx *ctx, bool from_aof);
+// Applies what a master, or this server itself before it restarted, did so; false where the payload is none of that.
+bool freezing_apply(RedisModuleCtx *ctx, stock_bytes payload);
+// Whether a freeze has still to be propagated: before the event loop sleeps, once no write pause forbids it, and before
+// any change of a bucket.
+extern bool freezing_is_pending;
+void freezing_propagate(RedisModuleCtx *ctx);
+const char *freezing_setting_word(void);
 
 void statistics_count(stock_outcome outcome);
-void statistics_bucket_made(void);
-void statistics_bucket_freed(void);
+void statistics_count_expired(uint32_t holds, bool by_timer);
 
 int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_schedule(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_deduct(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_confirm(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_fence(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_withdraw(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_deposit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_settle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_rebalance(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_freeze(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_thaw(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_record(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_trim(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_log(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
-int command_trim(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
+int command_transfers(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);

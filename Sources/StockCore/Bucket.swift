@@ -168,7 +168,8 @@ public struct Bucket: ~Copyable {
       status: status,
       fault: .none,
       turn: change.turn(to: books.available),
-      changed: change.isSome
+      changed: change.isSome,
+      events: change.events(to: lastSequence)
     )
   }
 
@@ -180,7 +181,8 @@ public struct Bucket: ~Copyable {
       status: .unknown,
       fault: fault,
       turn: change.turn(to: books.available),
-      changed: change.isSome
+      changed: change.isSome,
+      events: change.events(to: lastSequence)
     )
   }
 
@@ -363,6 +365,10 @@ struct Change {
   init(available: Int64 = 0) { self.available = available }
 
   var isSome: Bool { first != 0 || trimmedFrom != 0 || settled != 0 }
+
+  /// How many events it made, the last of them `last`.
+  @inline(__always)
+  func events(to last: Int64) -> UInt32 { first == 0 ? 0 : UInt32(truncatingIfNeeded: last &- first &+ 1) }
 
   @inline(__always)
   mutating func note(_ sequence: Int64, at address: UInt64) {

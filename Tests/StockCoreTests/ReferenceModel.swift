@@ -1,13 +1,33 @@
 import StockCore
 
 /// What a bucket should do, written down a second time with dictionaries and no thought of speed. It shares the words with
-/// the product and nothing else.
+/// the product and nothing else: totals are counted anew from what happened to each token and transfer.
 struct ReferenceModel {
-  struct Entry: Equatable {
+  /// A purchase, a fence or a restock.
+  struct Entry {
+    /// Nil for a fence and a restock.
     var user: String?
     var quantity: Int64
-    var cancelled: Bool
-    var event: Int
+    var state: PurchaseState
+    /// The number of the event that first took the token.
+    let first: Int
+    /// Whether that event held it, and the number of the event that ended the hold, 0 until then.
+    let wasHeld: Bool
+    var holdEnded = 0
+    /// When a hold ends, 0: never by itself.
+    var expires: Int64 = 0
+    /// When it will next be tried to end it: later than `expires` after an attempt that failed.
+    var due: Int64 = 0
+  }
+
+  struct Transfer {
+    let name: String
+    let direction: Direction
+    let peer: UInt16
+    let quantity: Int64
+    let timestamp: Int64
+    let event: Int
+    var isSettled = false
   }
 
   struct Reply: Equatable, CustomStringConvertible {
@@ -16,138 +36,148 @@ struct ReferenceModel {
     var remaining: Int64 = 0
     var sequence: Int64 = 0
 
-    var description: String { "\(status.map { "\($0)" } ?? "\(fault)") \(remaining) \(sequence)" }
+    var description: String {
+      "\(status.map { "status \($0.rawValue)" } ?? "fault \(fault.rawValue)") \(remaining) \(sequence)"
+    }
   }
 
-  private(set) var created: Int64
-  private(set) var added: Int64 = 0
-  private(set) var sold: Int64 = 0
-  private(set) var cancelled: Int64 = 0
+  static let most: Int64 = 9_007_199_254_740_992
+  /// How long an expiry that can't be recorded waits for the next attempt.
+  static let postponement: Int64 = 60_000
+
+  let created: Int64
+  var added: Int64 = 0
+  var rebalancedOut: Int64 = 0
+  var rebalancedIn: Int64 = 0
   var limit: Int64
   var opens: Int64
   var closes: Int64
-  private(set) var tokens: [String: Entry] = [:]
-  private(set) var restocks: [String: Entry] = [:]
-  private(set) var log: [LoggedEvent] = []
+  var epoch: Int64 = 7
+  var isFrozenByOperator = false
+  var frozen: FreezeReason
+  var tokens: [String: Entry] = [:]
+  var restocks: [String: Entry] = [:]
+  /// In order of making.
+  var transfers: [Transfer] = []
+  var log: [LoggedEvent] = []
   /// How many events of the log are gone.
-  private(set) var trimmed = 0
-  private static let most: Int64 = 9_007_199_254_740_992
+  var trimmed = 0
 
-  init(quantity: Int64, limit: Int64 = 0, opens: Int64 = 0, closes: Int64 = 0, now: Int64) {
+  init(
+    quantity: Int64,
+    limit: Int64 = 0,
+    opens: Int64 = 0,
+    closes: Int64 = 0,
+    isFrozen: Bool = false,
+    now: Int64 = 1000
+  ) {
     created = quantity
     self.limit = limit
     self.opens = opens
     self.closes = closes
-    append(.create, nil, nil, from: 0, to: quantity, now)
+    frozen = isFrozen ? .create : .no
+    note(.create, nil, nil, from: 0, now)
   }
 
-  var available: Int64 { created + added - sold }
+  // MARK: Totals
 
-  mutating func deduct(_ user: String, _ token: String, _ quantity: Int64, _ now: Int64) -> Reply {
-    if let known = tokens[token] {
-      guard known.user != nil else { return refused(.cancelled) }
-      guard known.user == user, known.quantity == quantity else { return Reply(fault: .tokenMismatch) }
-      return known.cancelled ? refused(.cancelled) : refused(.duplicate, known)
-    }
-    if now < opens { return refused(.early) }
-    if closes > 0, now >= closes { return refused(.closed) }
-    if limit > 0, units(of: user) + quantity > limit { return refused(.limit) }
-    if available < quantity { return refused(.soldOut) }
-    tokens[token] = Entry(user: user, quantity: quantity, cancelled: false, event: log.count + 1)
-    let from = available
-    sold += quantity
-    return append(.deduct, token, user, from: from, to: available, now)
+  var held: Int64 { total(.held) }
+  var sold: Int64 { total(.sold) }
+  var cancelled: Int64 { total(.cancelled) }
+  var transferredOut: Int64 { total(.outgoing) + rebalancedOut }
+  var transferredIn: Int64 { total(.incoming) + rebalancedIn }
+  var available: Int64 { created + added + transferredIn - held - sold - transferredOut }
+
+  private func total(_ state: PurchaseState) -> Int64 {
+    tokens.values.reduce(0) { $0 + ($1.state == state ? $1.quantity : 0) }
   }
 
-  mutating func cancel(_ token: String, fence: Bool, offSale: Bool, _ now: Int64) -> Reply {
-    guard var known = tokens[token] else {
-      return fence ? self.fence(token, now) : refused(.unknown)
-    }
-    if known.cancelled { return refused(.duplicate, known) }
-    if cancelled + known.quantity > Self.most { return Reply(fault: .overflow) }
-    known.cancelled = true
-    tokens[token] = known
-    let from = available
-    sold -= known.quantity
-    cancelled += known.quantity
-    if offSale { added -= known.quantity }
-    return append(.cancel, token, known.event <= trimmed ? nil : known.user, from: from, to: available, now)
+  private func total(_ direction: Direction) -> Int64 {
+    transfers.reduce(0) { $0 + ($1.direction == direction ? $1.quantity : 0) }
   }
 
-  mutating func fence(_ token: String, _ now: Int64) -> Reply {
-    if let known = tokens[token] { return refused(known.cancelled ? .duplicate : .live, known) }
-    tokens[token] = Entry(user: nil, quantity: 0, cancelled: true, event: log.count + 1)
-    return append(.fence, token, nil, from: available, to: available, now)
+  func units(of user: String) -> Int64 {
+    tokens.values.reduce(0) { $0 + ($1.user == user && $1.state != .cancelled ? $1.quantity : 0) }
   }
 
-  mutating func add(_ token: String, _ quantity: Int64, _ now: Int64) -> Reply {
-    if let known = restocks[token] {
-      return known.quantity == quantity ? refused(.duplicate, known) : Reply(fault: .tokenMismatch)
-    }
-    if quantity < 0, available < -quantity { return refused(.soldOut) }
-    if created + added + quantity > Self.most { return Reply(fault: .overflow) }
-    if abs(added + quantity) > Self.most { return Reply(fault: .overflow) }
-    restocks[token] = Entry(user: nil, quantity: quantity, cancelled: false, event: log.count + 1)
-    let from = available
-    added += quantity
-    return append(.add, token, nil, from: from, to: available, now)
+  /// Whether no total is beyond 2^53.
+  private var isSound: Bool {
+    let most = Self.most
+    return available >= 0 && available + held + sold <= most && cancelled <= most && abs(added) <= most
+      && transferredIn <= most && transferredOut <= most
   }
 
-  mutating func schedule(limit: Int64, opens: Int64, closes: Int64, _ now: Int64) -> Reply {
-    if limit == self.limit, opens == self.opens, closes == self.closes { return refused(.ok) }
-    (self.limit, self.opens, self.closes) = (limit, opens, closes)
-    return append(.schedule, nil, nil, from: available, to: available, now)
+  // MARK: Looking
+
+  var isFrozen: Bool { isFrozenByOperator || frozen != .no }
+  var shownFreeze: FreezeReason { isFrozenByOperator ? .byOperator : frozen }
+
+  func transfer(_ name: String) -> Transfer? { transfers.first { $0.name == name } }
+
+  /// Whether only a compact form of the token is left: its first event is gone, and so is the end of its hold if it had
+  /// one.
+  func isCompact(_ entry: Entry) -> Bool {
+    guard entry.first <= trimmed else { return false }
+    return !entry.wasHeld || entry.holdEnded != 0 && entry.holdEnded <= trimmed
   }
 
-  mutating func trim(keeping: Int64) -> Reply {
-    let last = max(trimmed, log.count - Int(keeping))
-    defer { trimmed = last }
-    return Reply(status: .ok, remaining: available, sequence: Int64(last - trimmed))
+  /// The holds that are due, in the order in which the timer ends them.
+  func dueHolds(_ now: Int64) -> [String] {
+    guard !isFrozen else { return [] }
+    return queuedHolds.filter { $0.value.due <= Self.clock(now) }.map(\.key)
   }
 
-  private func units(of user: String) -> Int64 {
-    tokens.values.reduce(0) { $0 + ($1.user == user && !$1.cancelled ? $1.quantity : 0) }
+  /// When the timer has to end the next hold, 0: never.
+  var nextExpiry: Int64 { isFrozen ? 0 : queuedHolds.first?.value.due ?? 0 }
+
+  private var queuedHolds: [(key: String, value: Entry)] {
+    tokens.filter { $0.value.state == .held && $0.value.expires != 0 }
+      .sorted { ($0.value.due, $0.value.first) < ($1.value.due, $1.value.first) }
   }
 
-  private func refused(_ status: Status, _ known: Entry? = nil) -> Reply {
-    Reply(status: status, remaining: available, sequence: Int64(known?.event ?? 0))
+  /// What is read of a clock.
+  static func clock(_ now: Int64) -> Int64 { min(max(now, 0), 281_474_976_710_655) }
+
+  func refused(_ status: Status, _ event: Int = 0) -> Reply {
+    Reply(status: status, remaining: available, sequence: Int64(event))
   }
 
-  @discardableResult
-  private mutating func append(
+  // MARK: Changing
+
+  /// Changes the model unless a total would pass its bounds, and then writes the event down.
+  mutating func commit(
     _ action: Action,
-    _ token: String?,
+    _ name: String?,
     _ user: String?,
-    from: Int64,
-    to: Int64,
-    _ now: Int64
+    _ now: Int64,
+    _ change: (inout ReferenceModel) -> Void
   ) -> Reply {
+    var next = self
+    change(&next)
+    guard next.isSound else { return Reply(fault: .overflow) }
+    let from = available
+    self = next
+    note(action, name, user, from: from, now)
+    return refused(.ok, log.count)
+  }
+
+  /// Moves a purchase into a state by the next event.
+  mutating func move(_ token: String, to state: PurchaseState) {
+    if tokens[token]?.state == .held { tokens[token]?.holdEnded = log.count + 1 }
+    tokens[token]?.state = state
+  }
+
+  private mutating func note(_ action: Action, _ name: String?, _ user: String?, from: Int64, _ now: Int64) {
     let event = LoggedEvent(
       sequence: Int64(log.count + 1),
       action: action,
-      token: token.map { Array($0.utf8) },
+      token: name.map { Array($0.utf8) },
       user: user.map { Array($0.utf8) },
-      change: to - from,
+      change: available - from,
       from: from,
-      to: to,
-      timestamp: now
+      to: available,
+      timestamp: Self.clock(now)
     )
     log.append(event)
-    return Reply(status: .ok, remaining: to, sequence: event.sequence)
-  }
-}
-
-/// A small generator whose seed a failing test prints.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

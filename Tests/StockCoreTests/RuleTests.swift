@@ -29,7 +29,7 @@ struct RuleTests {
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 2), .ok, 7, 2)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 1), .tokenMismatch)
     expect(&bucket, .deduct(user: "U", token: "a", quantity: 2), .tokenMismatch)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: false), .ok, 9, 3)
+    expect(&bucket, .cancel(token: "a"), .ok, 9, 3)
     expect(&bucket, .deduct(user: "v", token: "a", quantity: 2), .tokenMismatch)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 2), .cancelled, 9, 0)
     expect(&bucket, .fence(token: "f"), .ok, 9, 4)
@@ -51,7 +51,7 @@ struct RuleTests {
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 1), .ok, 8, 2, now: 2000)
     expect(&bucket, .deduct(user: "u", token: "b", quantity: 1), .ok, 7, 3, now: 2999)
     expect(&bucket, .deduct(user: "u", token: "c", quantity: 1), .closed, 7, 0, now: 3000)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: false), .ok, 8, 4, now: 3000)
+    expect(&bucket, .cancel(token: "a"), .ok, 8, 4, now: 3000)
   }
 
   @Test("A limit counts what the user bought before it was set, and cancelling gives it back")
@@ -59,13 +59,13 @@ struct RuleTests {
     var bucket = Bucket.sample(9)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 2), .ok, 7, 2)
     expect(&bucket, .deduct(user: "u", token: "b", quantity: 1), .ok, 6, 3)
-    expect(&bucket, .cancel(token: "b", fence: false, offSale: true), .ok, 6, 4)
+    expect(&bucket, .cancel(token: "b", offSale: true), .ok, 6, 4)
     expect(&bucket, .schedule(limit: 3, opens: 0, closes: 0), .ok, 6, 5)
     expect(&bucket, .deduct(user: "u", token: "c", quantity: 2), .limit, 6, 0)
     expect(&bucket, .deduct(user: "u", token: "c", quantity: 1), .ok, 5, 6)
     expect(&bucket, .deduct(user: "u", token: "d", quantity: 1), .limit, 5, 0)
     expect(&bucket, .deduct(user: "v", token: "d", quantity: 3), .ok, 2, 7)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: false), .ok, 4, 8)
+    expect(&bucket, .cancel(token: "a"), .ok, 4, 8)
     expect(&bucket, .deduct(user: "u", token: "e", quantity: 2), .ok, 2, 9)
   }
 
@@ -73,18 +73,18 @@ struct RuleTests {
   func offSale() {
     var bucket = Bucket.sample(5)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 2), .ok, 3, 2)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: true), .ok, 3, 3)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: true), .duplicate, 3, 2)
+    expect(&bucket, .cancel(token: "a", offSale: true), .ok, 3, 3)
+    expect(&bucket, .cancel(token: "a", offSale: true), .duplicate, 3, 2)
     #expect(bucket.figures.added == -2 && bucket.figures.cancelled == 2 && bucket.figures.sold == 0)
   }
 
   @Test("FENCE and CANCEL FENCE mark an unknown token, and leave a known one")
   func fences() {
     var bucket = Bucket.sample(5)
-    expect(&bucket, .cancel(token: "x", fence: false, offSale: false), .unknown, 5, 0)
+    expect(&bucket, .cancel(token: "x"), .unknown, 5, 0)
     expect(&bucket, .cancel(token: "x", fence: true, offSale: true), .ok, 5, 2)
     expect(&bucket, .fence(token: "x"), .duplicate, 5, 2)
-    expect(&bucket, .cancel(token: "x", fence: false, offSale: false), .duplicate, 5, 2)
+    expect(&bucket, .cancel(token: "x"), .duplicate, 5, 2)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 1), .ok, 4, 3)
     expect(&bucket, .fence(token: "a"), .live, 4, 3)
     #expect(bucket.figures.added == 0 && bucket.figures.cancelled == 0 && bucket.figures.tokens == 2)
@@ -97,7 +97,7 @@ struct RuleTests {
     expect(&bucket, .add(token: "a", quantity: 5), .ok, 5, 3)
     expect(&bucket, .add(token: "a", quantity: 5), .duplicate, 5, 3)
     expect(&bucket, .add(token: "a", quantity: 4), .tokenMismatch)
-    expect(&bucket, .cancel(token: "a", fence: false, offSale: false), .ok, 6, 4)
+    expect(&bucket, .cancel(token: "a"), .ok, 6, 4)
     expect(&bucket, .add(token: "b", quantity: -7), .soldOut, 6, 0)
     expect(&bucket, .add(token: "b", quantity: -6), .ok, 0, 5)
     #expect(bucket.known(token: Array("b".utf8)) == nil)
@@ -110,9 +110,9 @@ struct RuleTests {
     expect(&bucket, .add(token: "a", quantity: 1), .overflow)
     expect(&bucket, .deduct(user: "u", token: "t", quantity: Self.most), .ok, 0, 2)
     expect(&bucket, .add(token: "a", quantity: 1), .overflow)
-    expect(&bucket, .cancel(token: "t", fence: false, offSale: false), .ok, Self.most, 3)
+    expect(&bucket, .cancel(token: "t"), .ok, Self.most, 3)
     expect(&bucket, .deduct(user: "u", token: "s", quantity: 1), .ok, Self.most - 1, 4)
-    expect(&bucket, .cancel(token: "s", fence: false, offSale: false), .overflow)
+    expect(&bucket, .cancel(token: "s"), .overflow)
     expect(&bucket, .add(token: "b", quantity: -(Self.most - 1)), .ok, 0, 5)
     #expect(bucket.figures.log_last == 5)
 
@@ -179,29 +179,5 @@ struct RuleTests {
     var bucket = Bucket.sample(5, limit: 2, opens: 10, closes: 20)
     let outcome = bucket.schedule(limit: 2, opens: 10, closes: 20, now: 1000)
     #expect(outcome.status == .ok && !outcome.changed && bucket.figures.log_last == 1)
-  }
-
-  private func expect(
-    _ bucket: inout Bucket,
-    _ play: Play,
-    _ status: Status,
-    _ remaining: Int64,
-    _ sequence: Int64,
-    now: Int64 = 1000,
-    at location: SourceLocation = #_sourceLocation
-  ) {
-    let reply = bucket.play(play, now: now).reply
-    let expected = ReferenceModel.Reply(status: status, remaining: remaining, sequence: sequence)
-    #expect(reply == expected, "\(play)", sourceLocation: location)
-  }
-
-  private func expect(
-    _ bucket: inout Bucket,
-    _ play: Play,
-    _ fault: Fault,
-    at location: SourceLocation = #_sourceLocation
-  ) {
-    let outcome = bucket.play(play, now: 1000)
-    #expect(outcome.fault == fault && !outcome.changed, "\(play)", sourceLocation: location)
   }
 }

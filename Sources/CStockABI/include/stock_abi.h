@@ -212,13 +212,14 @@ typedef struct stock_event {
 
 // What a command did: a fault, or a status with two numbers to answer: the available stock (of a withdrawal the units
 // moved) and a sequence. `changed` says that something is to be propagated, even with a refusal or a fault: holds that
-// were due have expired.
+// were due have expired. `events` counts what was added to the log, expiries included.
 typedef struct stock_outcome {
     int64_t remaining, sequence;
     stock_status status;
     stock_fault fault;
     stock_turn turn;
     bool changed;
+    uint32_t events;
 } stock_outcome;
 
 // A token's first event and its state now; `expires` is 0 unless it is held until then. A fence has no user and no
