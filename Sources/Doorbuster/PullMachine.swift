@@ -106,16 +106,16 @@ struct PullMachine {
   }
 
   mutating func deposited(_ answers: [Swift.Result<DepositOutcome, StockError>]) -> Action {
-    keep(answers, isDone: { _ in true }) { $0.settleAtSource() }
+    keep(answers.map { $0.map { _ in true } }) { $0.settleAtSource() }
   }
 
   /// Where the source does not know the transfer it has lost it, and has to be told by recovery: it stays open.
   mutating func settledAtSource(_ answers: [Swift.Result<SettleOutcome, StockError>]) -> Action {
-    keep(answers, isDone: Self.isSettled) { $0.settleAtHome() }
+    keep(answers.map { $0.map(\.isKnown) }) { $0.settleAtHome() }
   }
 
   mutating func settledAtHome(_ answers: [Swift.Result<SettleOutcome, StockError>]) -> Action {
-    keep(answers, isDone: Self.isSettled) { machine in
+    keep(answers.map { $0.map(\.isKnown) }) { machine in
       machine.current = []
       return machine.afterDeposits()
     }
@@ -188,18 +188,18 @@ struct PullMachine {
     return .finish(Result(deduction: deduction, moved: moved, isSettled: !isLeftOpen))
   }
 
-  /// Takes what was done on to the next step. What failed for a while is tried again, and holds the rest up; what failed for
+  /// Takes what is done on to the next step. What failed for a while is tried again, and holds the rest up; what failed for
   /// good is left open.
-  private mutating func keep<Answer>(
-    _ answers: [Swift.Result<Answer, StockError>],
-    isDone: (Answer) -> Bool,
+  private mutating func keep(
+    _ isDone: [Swift.Result<Bool, StockError>],
     then next: (inout Self) -> Action
   ) -> Action {
     var failed: [Deposit] = []
     var done: [Deposit] = []
-    for (deposit, answer) in zip(current, answers) {
+    for (deposit, answer) in zip(current, isDone) {
       switch answer {
-      case .success(let outcome): if isDone(outcome) { done.append(deposit) } else { isLeftOpen = true }
+      case .success(true): done.append(deposit)
+      case .success(false): isLeftOpen = true
       case .failure(let error): if error.isTransient { failed.append(deposit) } else { isLeftOpen = true }
       }
     }
@@ -214,13 +214,6 @@ struct PullMachine {
     return next(&self)
   }
 
-  private static func isSettled(_ outcome: SettleOutcome) -> Bool {
-    switch outcome {
-    case .settled, .alreadySettled: true
-    case .unknownTransfer: false
-    }
-  }
-
   /// Notes what a bucket has given, to be deposited.
   private mutating func note(_ answer: Swift.Result<WithdrawOutcome, StockError>, of withdrawal: Withdrawal) -> Moved {
     switch answer {
@@ -230,6 +223,16 @@ struct PullMachine {
     case .success(.soldOut): return .units(0)
     case .failure(let error):
       return error.code == .replyLost || error.code == .protocolViolation ? .unknown(error) : .nothing(error)
+    }
+  }
+}
+
+extension SettleOutcome {
+  /// Whether the bucket knows the transfer, and has settled it now or before.
+  var isKnown: Bool {
+    switch self {
+    case .settled, .alreadySettled: true
+    case .unknownTransfer: false
     }
   }
 }
