@@ -42,6 +42,17 @@ struct OpenTransfer: Hashable, Sendable {
         ? $0.name.bytes.lexicographicallyPrecedes($1.name.bytes) : ($0.source, $0.target) < ($1.source, $1.target)
     }
   }
+
+  /// Whether one of its halves was made before that time, by its bucket's clock.
+  static func isOld(
+    _ transfer: OpenTransfer,
+    in listed: [Int: [ListedTransfer]],
+    before timeMs: Int64
+  ) -> Bool {
+    [transfer.source, transfer.target].contains { bucket in
+      (listed[bucket] ?? []).contains { $0.transfer.name == transfer.name && $0.timestampMs <= timeMs }
+    }
+  }
 }
 
 /// Brings one open transfer to its end: deposit at the target, settle at the source, settle at the target.

@@ -14,4 +14,9 @@ extension TransferName {
   ) throws(InvalidInput) -> TransferName {
     try TransferName(bytes: Array("pull/\(home)/\(source)/\(attempt)/".utf8) + token.bytes)
   }
+
+  /// What a rebalancer moves: the `number`th movement of its run.
+  static func move(from source: Int, to target: Int, run: UInt64, number: Int) throws(InvalidInput) -> TransferName {
+    try TransferName("move/\(target)/\(source)/\(String(run, radix: 36))/\(number)")
+  }
 }
