@@ -32,6 +32,8 @@ let seams: [Target] = [
 
 let implementations: [Target] = [
   .target(name: "OrderBatching", dependencies: ["Orders"]),
+  .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
+  .target(name: "MySQLStore", dependencies: ["CMariaDB", "Orders", "OrderBatching", log]),
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
   .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
@@ -49,7 +51,8 @@ let orchestrator: [Target] = [
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
-      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", log, lifecycle,
+      "Doorbuster", "OrderFile", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "Benchmarks", log,
+      lifecycle,
       .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]
@@ -57,10 +60,15 @@ let orchestrator: [Target] = [
 ]
 
 let benches: [Target] = [
+  .target(name: "Benchmarks", dependencies: ["Orders"]),
+  .executableTarget(
+    name: "module-bench",
+    dependencies: ["TestServers", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+  ),
   .executableTarget(
     name: "driver-bench",
     dependencies: ["StockClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]
-  )
+  ),
 ]
 
 let tests: [Target] = [
@@ -86,6 +94,11 @@ let tests: [Target] = [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
   ),
+  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore", "OrderBatching"]),
+  .testTarget(
+    name: "MySQLStoreIntegrationTests",
+    dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]
+  ),
   .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", "StockCore", "CStockABI", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
@@ -106,7 +119,7 @@ let package = Package(
     .library(name: "StockClient", targets: ["StockClient", "Stock", "RedisDriver"]),
     .library(
       name: "Doorbuster",
-      targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore"]
+      targets: ["Doorbuster", "Stock", "Messaging", "Orders", "RedisStreams", "SQLiteStore", "MySQLStore"]
     ),
     .executable(name: "doorbuster", targets: ["doorbuster-cli"]),
     .library(name: "doorbuster-module", type: .dynamic, targets: ["CModule", "StockCoreEmbedded"]),

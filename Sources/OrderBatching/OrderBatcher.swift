@@ -2,30 +2,31 @@ import Dispatch
 import Orders
 import Synchronization
 
+/// How large batches are, and how many are under way.
+package struct BatchLimits: Sendable {
+  /// Items of one batch; 1 writes each alone. Larger ones make their callers wait longer.
+  package var batchMax: Int
+  /// Batches under way at a time. A further one begins only once a whole batch waits for it.
+  package var writersMax: Int
+  /// How long a batch waits for as many items as the last one had.
+  package var gatherMaxMs: Double
+
+  package init(batchMax: Int, writersMax: Int = 1, gatherMaxMs: Double = 1) {
+    self.batchMax = batchMax
+    self.writersMax = writersMax
+    self.gatherMaxMs = gatherMaxMs
+  }
+}
+
 /// Gathers what concurrent callers ask for and has it written in batches, by few writers whatever the load.
 ///
 /// While a batch is written the next gathers. A lone caller is written at once. After a batch of many, the next waits a
-/// moment for its callers to come back (until there are as many as before, or ``Limits/gatherMaxMs`` have passed), so
+/// moment for its callers to come back (until there are as many as before, or ``BatchLimits/gatherMaxMs`` have passed), so
 /// that callers in step with each other share one transaction instead of splitting into a large and a tiny one. A
 /// batch that the database refuses is bisected, so that one bad item can't fail its neighbours.
 ///
 /// `Access` is what a writer writes with (a connection). It is handed out by `dispatch`, on a thread that may block.
 package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sendable {
-  package struct Limits: Sendable {
-    /// Items of one batch; 1 writes each alone. Larger ones make their callers wait longer.
-    package var batchMax: Int
-    /// Batches under way at a time. A further one begins only once a whole batch waits for it.
-    package var writersMax: Int
-    /// How long a batch waits for as many items as the last one had.
-    package var gatherMaxMs: Double
-
-    package init(batchMax: Int, writersMax: Int = 1, gatherMaxMs: Double = 1) {
-      self.batchMax = batchMax
-      self.writersMax = writersMax
-      self.gatherMaxMs = gatherMaxMs
-    }
-  }
-
   package typealias Job = @Sendable (Result<Access, OrderStoreError>) -> Void
   private typealias Reply = UnsafeContinuation<Result<[Outcome], OrderStoreError>, Never>
 
@@ -46,7 +47,7 @@ package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sen
     var wanted: Int?
   }
 
-  private let limits: Limits
+  private let limits: BatchLimits
   private let dispatch: @Sendable (@escaping Job) -> Void
   private let write: @Sendable (ArraySlice<Item>, Access) throws(OrderStoreError) -> [Outcome]
   private let refuse: @Sendable (Item, OrderStoreError) -> Outcome
@@ -60,7 +61,7 @@ package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sen
   ///     calls of the batch.
   ///   - refuse: the outcome of an item that is refused even alone.
   package init(
-    _ limits: Limits,
+    _ limits: BatchLimits,
     dispatch: @escaping @Sendable (@escaping Job) -> Void,
     write: @escaping @Sendable (ArraySlice<Item>, Access) throws(OrderStoreError) -> [Outcome],
     refuse: @escaping @Sendable (Item, OrderStoreError) -> Outcome
@@ -100,8 +101,14 @@ package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sen
   }
 
   private func writeNext(_ access: Result<Access, OrderStoreError>) {
-    if case .success = access { gather() }
-    let calls = takeCalls()
+    let calls: [Call]
+    switch access {
+    case .success:
+      gather()
+      calls = takeCalls(itemsMax: limits.batchMax)
+    // Whoever waits hears of it at once.
+    case .failure: calls = takeCalls(itemsMax: .max)
+    }
     let start = DispatchTime.now().uptimeNanoseconds
     let items = calls.flatMap(\.items)
     let results = write(items, access)
@@ -142,13 +149,13 @@ package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sen
     if isSignalled { gathered.wait() }
   }
 
-  /// Whole calls, up to the one with which ``Limits/batchMax`` is reached.
-  private func takeCalls() -> [Call] {
+  /// Whole calls, up to the one with which `itemsMax` is reached.
+  private func takeCalls(itemsMax: Int) -> [Call] {
     inbox.withLock { inbox in
       var items = 0
       let end = inbox.calls.firstIndex { call in
         defer { items += call.items.count }
-        return items >= limits.batchMax
+        return items >= itemsMax
       }
       guard let end else {
         inbox.items = 0

@@ -13,6 +13,8 @@ public struct OrderStoreError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let readOnly = Code("read-only")
     public static let full = Code("full")
     public static let notAuthorized = Code("not-authorized")
+    /// The server has no database of that name.
+    public static let unknownDatabase = Code("unknown-database")
     /// The file or schema is another program's.
     public static let notOurs = Code("not-ours")
     /// The schema is of a newer version than this program knows.

@@ -8,11 +8,11 @@ typealias OrderWriter = OrderBatcher<Order, RecordOutcome, Database>
 
 extension OrderBatcher where Access == Database {
   /// With the strategy `rowLock` a batch is one item.
-  private static func limits(_ strategy: HotRowStrategy) -> Limits {
+  private static func limits(_ strategy: HotRowStrategy) -> BatchLimits {
     switch strategy {
-    case .rowLock, .inventoryHint: Limits(batchMax: 1)
+    case .rowLock, .inventoryHint: BatchLimits(batchMax: 1)
     // Larger transactions dirty fewer pages an order, and make their callers wait longer: 4,000 take some 50 ms.
-    case .groupCommit: Limits(batchMax: 4_000)
+    case .groupCommit: BatchLimits(batchMax: 4_000)
     }
   }
 

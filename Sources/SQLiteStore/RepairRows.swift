@@ -15,8 +15,7 @@ extension OrderBatcher where Item == OrderRepair, Outcome == RepairOutcome, Acce
       strategy: .groupCommit,
       while: { count in "making \(count) repairs" },
       write: { repairs, db in
-        var rows = try RepairRows(db: db)
-        return try rows.make(repairs)
+        try RepairRows(db: db).make(repairs)
       },
       refuse: { _, error in .refused(error.message) }
     )
@@ -26,86 +25,59 @@ extension OrderBatcher where Item == OrderRepair, Outcome == RepairOutcome, Acce
 /// Repairs, inside one transaction.
 struct RepairRows {
   private let db: Database
-  private var rows: OrderRows
-  private var paths: [SKU: SalePath] = [:]
 
-  init(db: Database) throws {
-    self.db = db
-    rows = try OrderRows(db: db)
+  init(db: Database) { self.db = db }
+
+  func make(_ repairs: ArraySlice<OrderRepair>) throws -> [RepairOutcome] {
+    try RepairRun.split(repairs).flatMap { run in
+      switch run {
+      case .together(let repairs): try makeTogether(repairs)
+      case .recount(let sku): [try recount(sku)]
+      }
+    }
   }
 
-  mutating func make(_ repairs: ArraySlice<OrderRepair>) throws -> [RepairOutcome] {
-    let outcomes = try repairs.map { try make($0) }
-    try rows.settle()
+  private func makeTogether(_ repairs: [OrderRepair]) throws -> [RepairOutcome] {
+    var paths: [SKU: SalePath] = [:]
+    var stocks: [SKU: Int64] = [:]
+    for sku in Set(repairs.map(\.sku)) {
+      paths[sku] = try SaleRows.fetch(sku, db: db)?.path
+      stocks[sku] = try SaleRows.stock(of: sku, db: db)
+    }
+    let stored = try Set(repairs.compactMap(\.key)).compactMap { try OrderRows.fetch($0.sku, token: $0.token, db: db) }
+    var book = OrderBook(stocks: stocks, orders: stored)
+    let outcomes = repairs.map { repair -> RepairOutcome in
+      guard let path = paths[repair.sku] else { return .unknownProduct }
+      return repair.refusal(on: path) ?? book.repair(repair)
+    }
+    try write(book)
     return outcomes
   }
 
-  private mutating func make(_ repair: OrderRepair) throws -> RepairOutcome {
-    guard let path = try path(of: repair.sku) else { return .unknownProduct }
-    if case .recount(let sku) = repair {
-      // Its sum must see what this transaction has changed so far.
-      try rows.settle()
-      return try recount(sku)
+  private func write(_ book: OrderBook) throws {
+    let rows = try OrderRows(db: db)
+    for order in book.inserted where try !rows.insert(order.order, as: order.state) {
+      throw DatabaseError(resultCode: .SQLITE_CONSTRAINT, message: "an order came up in the midst of its repair")
     }
-    guard path != .database else {
-      return .refused("the sale of \(repair.sku) is on the path database, where no bucket differs from its orders")
+    for row in book.updated {
+      let (order, purchase) = (row.order, row.order.purchase)
+      let statement = try db.cachedStatement(
+        sql: """
+          UPDATE orders SET user = ?, quantity = ?, bucket = ?, sequence = ?, created_at = ?, state = ?
+          WHERE sku = ? AND token = ?
+          """
+      )
+      try statement.execute(arguments: [
+        Data(purchase.user.bytes), purchase.quantity, order.bucket, order.sequence, order.createdAtMs,
+        row.state.rawValue, purchase.sku.text, Data(purchase.token.bytes),
+      ])
     }
-    switch repair {
-    case .recount: return .unchanged
-    case .record(let order, let state): return try record(order, as: state)
-    case .move(let sku, let token, let state): return try move(sku, token, to: state)
-    case .correct(let stored, let order): return try correct(stored, to: order)
+    for (sku, change) in book.changes where change.stock != 0 {
+      try db.execute(
+        sql: "UPDATE products SET stock = stock + ? WHERE sku = ?",
+        arguments: [change.stock, sku.text]
+      )
     }
-  }
-
-  private mutating func path(of sku: SKU) throws -> SalePath? {
-    if let known = paths[sku] { return known }
-    let path = try SaleRows.fetch(sku, db: db)?.path
-    paths[sku] = path
-    return path
-  }
-
-  private mutating func record(_ order: Order, as state: OrderState) throws -> RepairOutcome {
-    switch try rows.record(order, as: state) {
-    case .recorded: .repaired
-    case .rejected: .rejected
-    case .alreadyRecorded: .unchanged
-    case .conflict(let stored): .conflict(stored)
-    case .unknownProduct: .unknownProduct
-    case .refused(let reason): .refused(reason)
-    }
-  }
-
-  private mutating func move(_ sku: SKU, _ token: Token, to state: OrderState) throws -> RepairOutcome {
-    guard let stored = try OrderRows.fetch(sku, token: token, db: db) else { return .unknownOrder }
-    guard stored.state.mayBeRepaired(to: state), try rows.stock(of: sku) != nil else { return .unchanged }
-    let statement = try db.cachedStatement(sql: "UPDATE orders SET state = ? WHERE sku = ? AND token = ?")
-    try statement.execute(arguments: [state.rawValue, sku.text, Data(token.bytes)])
-    if stored.state.takesStock, !state.takesStock { rows.change(sku, by: stored.order.purchase.quantity) }
-    return .repaired
-  }
-
-  private mutating func correct(_ old: StoredOrder, to order: Order) throws -> RepairOutcome {
-    let (sku, token) = (order.purchase.sku, order.purchase.token)
-    guard old.order.purchase.token == token, old.order.purchase.sku == sku else {
-      return .refused("an order of \(old.order.purchase.sku) can't become one of another product or token")
-    }
-    guard let stored = try OrderRows.fetch(sku, token: token, db: db) else { return .unknownOrder }
-    if stored.order == order { return .unchanged }
-    guard stored == old, let stock = try rows.stock(of: sku) else { return .conflict(stored) }
-    let more = stored.state.takesStock ? order.purchase.quantity - stored.order.purchase.quantity : 0
-    guard stock >= more else { return .short(stock: stock) }
-    let statement = try db.cachedStatement(
-      sql: """
-        UPDATE orders SET user = ?, quantity = ?, bucket = ?, sequence = ?, created_at = ? WHERE sku = ? AND token = ?
-        """
-    )
-    try statement.execute(arguments: [
-      Data(order.purchase.user.bytes), order.purchase.quantity, order.bucket, order.sequence, order.createdAtMs,
-      sku.text, Data(token.bytes),
-    ])
-    rows.change(sku, by: -more)
-    return .repaired
   }
 
   private func recount(_ sku: SKU) throws -> RepairOutcome {

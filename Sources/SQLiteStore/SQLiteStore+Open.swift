@@ -172,11 +172,15 @@ struct DatabaseFile: Sendable {
     if try pool.read(migrator.hasBeenSuperseded) {
       throw OrderStoreError(.schemaTooNew, "database \(path) is of a newer version than this program knows")
     }
-    do {
-      try migrator.migrate(pool)
-    } catch {
-      // Another process may have brought the same tables in between the look and the leap.
-      guard try pool.read(migrator.hasCompletedMigrations) else { throw error }
+    while true {
+      let before = try pool.read(migrator.appliedIdentifiers)
+      do {
+        return try migrator.migrate(pool)
+      } catch {
+        // Another process may have brought some of the tables in between the look and the leap.
+        if try pool.read(migrator.hasCompletedMigrations) { return }
+        guard try pool.read(migrator.appliedIdentifiers) != before else { throw error }
+      }
     }
   }
 

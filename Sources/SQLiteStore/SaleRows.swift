@@ -59,6 +59,11 @@ enum SaleRows {
     if db.changesCount == 0 { throw OrderStoreError(.unknownProduct, "there is no sale of \(sku)") }
   }
 
+  static func stock(of sku: SKU, db: Database) throws -> Int64? {
+    let statement = try db.cachedStatement(sql: "SELECT stock FROM products WHERE sku = ?")
+    return try Int64.fetchOne(statement, arguments: [sku.text])
+  }
+
   static func totals(of sku: SKU, db: Database) throws -> SaleTotals? {
     let product = try db.cachedStatement(
       sql: """

@@ -56,7 +56,7 @@ struct SellingRows {
 
   private func load(_ sale: Sale, _ attempts: [SellAttempt]) throws -> SellingBook {
     let sku = sale.sku
-    let stock = try Int64.fetchOne(db, sql: "SELECT stock FROM products WHERE sku = ?", arguments: [sku.text])
+    let stock = try SaleRows.stock(of: sku, db: db)
     var units: [UserID: Int64] = [:]
     for user in Set(attempts.map(\.purchase.user)) { units[user] = try BuyerRows.units(sku, user, db: db) }
     return SellingBook(

@@ -5,7 +5,6 @@ import Messaging
 import Orders
 import RedisDriver
 import RedisStreams
-import SQLiteStore
 import Stock
 import StockClient
 
@@ -18,7 +17,7 @@ struct Deployment: Sendable {
   let broker: RedisStreamsBroker
   /// The broker's own connection; nil where it shares the stock's.
   private let brokerClient: RedisClient?
-  let orders: SQLiteStore
+  let orders: any OrderStore
   let doorbuster: Doorbuster
 
   /// The database comes last, so that a server that can't be used leaves no new file behind.
@@ -40,10 +39,8 @@ struct Deployment: Sendable {
       throw CommandFailure("--broker: \(error)")
     }
     let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
-    let orders = try await SQLiteStore.open(
-      path: choice.databasePath ?? defaultDatabasePath,
-      strategy: .groupCommit
-    )
+    let database = choice.database ?? .sqlite(path: defaultDatabasePath)
+    let orders = try await database.open(logger: logger)
     let doorbuster = try Doorbuster(
       stock: stock,
       broker: broker,

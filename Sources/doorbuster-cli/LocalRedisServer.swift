@@ -5,28 +5,24 @@ import Foundation
 #endif
 
 /// A redis-server of our own with the module loaded, on a free port of 127.0.0.1, a unix socket and a directory that
-/// the caller owns. It ends with this process, however that ends; where that was sudden, its directory goes too.
+/// the caller owns.
 final class LocalRedisServer: Sendable {
   /// The socket's URL, for this process.
   let url: String
   /// The port's URL, for anyone else on this machine.
   let portURL: String
-  private let process: Process
-  private let lifeline: Pipe
-  private let end: AsyncStream<Never>
+  private let process: LocalProcess
 
-  private init(url: String, portURL: String, process: Process, lifeline: Pipe, end: AsyncStream<Never>) {
+  private init(url: String, portURL: String, process: LocalProcess) {
     self.url = url
     self.portURL = portURL
     self.process = process
-    self.lifeline = lifeline
-    self.end = end
   }
 
   /// - Throws: ``CommandFailure`` where redis-server or the module is missing, or the server does not come up.
   static func start(in directory: URL) async throws -> LocalRedisServer {
     let module = try modulePath()
-    guard let server = executable("redis-server") else {
+    guard let server = LocalProcess.executable("redis-server") else {
       throw CommandFailure(
         "there is no redis-server on the PATH; install it (apt-get install redis-server) or give --redis"
       )
@@ -43,11 +39,7 @@ final class LocalRedisServer: Sendable {
   }
 
   /// Ends the server and waits for it.
-  func stop() async {
-    if process.isRunning { try? lifeline.fileHandleForWriting.write(contentsOf: Data("\n".utf8)) }
-    try? lifeline.fileHandleForWriting.close()
-    for await _ in end {}
-  }
+  func stop() async { await process.stop() }
 
   /// The module stands beside the command line, as scripts/build leaves it.
   private static func modulePath() throws -> String {
@@ -59,48 +51,19 @@ final class LocalRedisServer: Sendable {
     return path
   }
 
-  private static func executable(_ name: String) -> String? {
-    (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":")
-      .map { "\($0)/\(name)" }
-      .first { FileManager.default.isExecutableFile(atPath: $0) }
-  }
-
   private static func launch(server: String, module: String, directory: URL, port: Int) throws -> LocalRedisServer {
     let socket = directory.appendingPathComponent("redis.sock").path
-    let process = Process()
-    let lifeline = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    // The shell waits for a line from us or for our death, which closes the pipe, and ends the server: outright, as its
-    // directory goes with it, and as it may have inherited SIGTERM blocked. Only after our death it removes the
-    // directory, which otherwise is ours. It can't use `wait`, which hangs where SIGCHLD was inherited blocked. The
-    // server is in a session of its own, so that Ctrl-C reaches us alone and it outlives our last purchases.
-    process.arguments = [
-      "-c",
-      """
-      directory=$1; shift; trap '' INT TERM; setsid "$@" </dev/null & child=$!
-      read -r _; alive=$?; while kill -9 $child 2>/dev/null; do sleep 0.01; done
-      [ $alive = 0 ] || rm -rf "$directory"
-      """,
-      "sh", directory.path, server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket,
-      "--dir", directory.path, "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync", "everysec",
-      "--save", "",
-      "--loadmodule", module,
-    ]
-    // Our end must be ours alone, or it would never close.
-    _ = fcntl(lifeline.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-    process.standardInput = lifeline
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    let (end, ended) = AsyncStream.makeStream(of: Never.self)
-    process.terminationHandler = { _ in ended.finish() }
-    try process.run()
-    return LocalRedisServer(
-      url: "unix://\(socket)",
-      portURL: "redis://127.0.0.1:\(port)",
-      process: process,
-      lifeline: lifeline,
-      end: end
+    let process = try LocalProcess(
+      [
+        server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket,
+        "--dir", directory.path, "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync",
+        "everysec",
+        "--save", "",
+        "--loadmodule", module,
+      ],
+      directory: directory
     )
+    return LocalRedisServer(url: "unix://\(socket)", portURL: "redis://127.0.0.1:\(port)", process: process)
   }
 
   private func waitUntilReady(directory: URL) async throws -> Bool {

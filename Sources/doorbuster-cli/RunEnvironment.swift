@@ -10,6 +10,11 @@ struct RunEnvironment: Sendable {
   static func with<Result>(_ given: ServerChoice, _ body: (RunEnvironment) async throws -> Result) async throws
     -> Result
   {
+    try await withDirectory { directory in try await with(given, in: directory, body) }
+  }
+
+  /// A directory that nobody else may enter, removed in the end.
+  static func withDirectory<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
     let directory = FileManager.default.temporaryDirectory
       .appendingPathComponent(
         "doorbuster-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0 ... .max))"
@@ -20,6 +25,14 @@ struct RunEnvironment: Sendable {
       attributes: [.posixPermissions: 0o700]
     )
     defer { try? FileManager.default.removeItem(at: directory) }
+    return try await body(directory)
+  }
+
+  private static func with<Result>(
+    _ given: ServerChoice,
+    in directory: URL,
+    _ body: (RunEnvironment) async throws -> Result
+  ) async throws -> Result {
     var choice = given
     var server: LocalRedisServer?
     if choice.redisURL == nil {
@@ -27,9 +40,11 @@ struct RunEnvironment: Sendable {
       choice.redisURL = started.url
       server = started
     }
-    if choice.databasePath == nil { choice.databasePath = directory.appendingPathComponent("orders.sqlite").path }
+    if choice.database == nil {
+      choice.database = .sqlite(path: directory.appendingPathComponent("orders.sqlite").path)
+    }
     let redis = server.map { "a redis-server of its own at \($0.portURL)" } ?? "the given Redis server"
-    let database = given.databasePath.map { "the database \($0)" } ?? "a database of its own"
+    let database = given.database.map { "the database \($0.description)" } ?? "a database of its own"
     let environment = RunEnvironment(choice: choice, description: "on \(redis) and \(database)")
     do {
       let result = try await body(environment)

@@ -23,7 +23,7 @@ struct ServerOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The database: sqlite:PATH.",
+      "The database: sqlite:PATH or mysql://user[:password]@host[:port]/database[?socket=PATH][&tls=required][&ca=PATH].",
       discussion: "Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
       valueName: "url"
     )
@@ -51,7 +51,7 @@ struct ServerChoice: Equatable {
   var redisURL: String?
   /// The URL of the broker's Redis server; nil for the server of the stock.
   var brokerURL: String?
-  var databasePath: String?
+  var database: DatabaseChoice?
 
   /// - Throws: ``CommandFailure`` for a kind of server that this program does not know. URLs are not repeated in its
   ///   text beyond their scheme: they may hold a password.
@@ -68,15 +68,10 @@ struct ServerChoice: Equatable {
       let rest = scheme.text.dropFirst(scheme.name.count)
       brokerURL = (scheme.name == "redis-streams" ? "redis" : "unix") + rest
     }
-    if let database {
-      let scheme = try Self.scheme(of: database, setting: "--database", known: ["sqlite"])
-      let path = String(scheme.text.dropFirst("sqlite:".count))
-      guard !path.isEmpty else { throw CommandFailure("--database names no file; it must be sqlite:PATH") }
-      databasePath = path
-    }
+    self.database = try database.map { try DatabaseChoice($0) }
   }
 
-  private static func scheme(
+  static func scheme(
     of url: String,
     setting: String,
     known: [String]

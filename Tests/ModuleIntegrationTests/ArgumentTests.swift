@@ -62,11 +62,12 @@ import Testing
   static let badOptions: [([String], String)] = [
     (["STOCK.CREATE", "new", "1", "COLOUR", "1"], "COLOUR"),
     (["STOCK.CREATE", "new", "1", "LIMIT"], "LIMIT"),
-    (["STOCK.CREATE", "new", "1", "FROZEN"], "FROZEN"),
+    (["STOCK.CREATE", "new", "1", "FROZEN", "1"], "1"),
     (["STOCK.SCHEDULE", "key", "COLOUR", "1"], "COLOUR"),
     (["STOCK.SCHEDULE", "key", "BUCKETS", "1"], "BUCKETS"),
     (["STOCK.SCHEDULE", "key", "LIMIT", "1", "OPENS"], "OPENS"),
-    (["STOCK.DEDUCT", "key", "user", "other", "1", "HOLD", "1000"], "HOLD"),
+    (["STOCK.DEDUCT", "key", "user", "other", "1", "HOLD"], "HOLD"),
+    (["STOCK.DEDUCT", "key", "user", "other", "1", "LIMIT", "1000"], "LIMIT"),
     (["STOCK.CANCEL", "key", "token", "GENTLY"], "GENTLY"),
     (["STOCK.CANCEL", "key", "token", "FENCE", "GENTLY"], "GENTLY"),
     (["STOCK.LOG", "key", "0", "COUNT"], "COUNT"),
@@ -165,7 +166,11 @@ import Testing
     let commands: [[String]] = [
       ["SCHEDULE", "key", "LIMIT", "1"], ["DEDUCT", "key", "user", "token", "1"], ["CANCEL", "key", "token"],
       ["CANCEL", "key", "token", "FENCE"], ["FENCE", "key", "token"], ["ADD", "key", "token", "1"],
-      ["GET", "key", "token"], ["INFO", "key"], ["LOG", "key", "0"],
+      ["GET", "key", "token"], ["INFO", "key"], ["LOG", "key", "0"], ["TRIM", "key", "0"], ["CONFIRM", "key", "token"],
+      ["WITHDRAW", "key", "name", "1", "TO", "1"], ["DEPOSIT", "key", "name", "1", "FROM", "1"],
+      ["SETTLE", "key", "name"],
+      ["TRANSFERS", "key"], ["FREEZE", "key"], ["THAW", "key"], ["RECORD", "key", "user", "token", "1", "sold"],
+      ["RECORD", "key", "TRANSFER", "name", "IN", "1", "1"], ["RECORD", "key", "RESTOCK", "token", "1"],
     ]
     for words in commands {
       let reply = try stock.redis.call(["STOCK." + words[0]] + words.dropFirst().map { $0 as any RedisArgument })

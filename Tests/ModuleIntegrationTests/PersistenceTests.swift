@@ -3,7 +3,10 @@ import Testing
 
 /// Whatever carries a bucket carries all of it: equal digest, equal answers.
 @Suite struct PersistenceTests {
-  static let tokens = ["sold:1", "sold:9", "gone", "off", "fenced", "unseen", "unknown"]
+  static let tokens = [
+    "sold:1", "sold:9", "gone", "off", "fenced", "unseen", "unknown", "held", "confirmed", "dropped", "expired",
+    "recorded", "rejected",
+  ]
 
   /// A bucket with a bit of everything in it, and one with nothing.
   static func fill(_ stock: Stage, _ key: String = "key", purchases: Int = 300) throws {
@@ -21,6 +24,25 @@ import Testing
     try stock("ADD", key, "restock", 50)
     try stock("ADD", key, "takeback", -20)
     try stock("SCHEDULE", key, "LIMIT", 500)
+    try fillFurther(stock, key)
+  }
+
+  /// Holds in each state, transfers of each kind, records of each form, and a freeze that is over.
+  private static func fillFurther(_ stock: Stage, _ key: String) throws {
+    try stock("DEDUCT", key, "holder", "expired", 4, "HOLD", 1)
+    try stock.waitForHeld(key)
+    for token in ["held", "confirmed", "dropped"] { try stock("DEDUCT", key, "holder", token, 3, "HOLD", 3_600_000) }
+    try stock("CONFIRM", key, "confirmed")
+    try stock("CANCEL", key, "dropped")
+    for (name, peer) in [("out:open", 1), ("out:settled", 2)] { try stock("WITHDRAW", key, name, 5, "TO", peer) }
+    for (name, peer) in [("in:open", 3), ("in:settled", 4)] { try stock("DEPOSIT", key, name, 6, "FROM", peer) }
+    for name in ["out:settled", "in:settled"] { try stock("SETTLE", key, name) }
+    try stock("RECORD", key, "holder", "recorded", 2, "held")
+    try stock("RECORD", key, "holder", "rejected", 2, "rejected")
+    try stock("RECORD", key, "TRANSFER", "out:found", "OUT", 5, 1)
+    try stock("RECORD", key, "RESTOCK", "found", 7)
+    try stock("FREEZE", key)
+    try stock("THAW", key)
   }
 
   /// Tokens, limits and restocks go on where they were. Leaves the bucket changed.
@@ -36,7 +58,26 @@ import Testing
     #expect(try status("ADD", "restock", 50) == "DUPLICATE")
     #expect(try stock("ADD", key, "takeback", -10).errorCode == "TOKENMISMATCH")
     #expect(try status("DEDUCT", "user:1", "new", 499) == "LIMIT")
+    #expect(try status("DEDUCT", "holder", "held", 3) == "DUPLICATE")
+    #expect(try status("CONFIRM", "expired") == "CANCELLED")
+    #expect(try status("DEDUCT", "holder", "more", 493) == "LIMIT")
+    #expect(try stock("WITHDRAW", key, "out:open", 1, "TO", 1)[1] == 5)
+    #expect(try status("WITHDRAW", "out:settled", 5, "TO", 2) == "DUPLICATE")
+    #expect(try status("DEPOSIT", "in:open", 6, "FROM", 3) == "DUPLICATE")
+    #expect(try stock("DEPOSIT", key, "in:settled", 7, "FROM", 4).errorCode == "TRANSFERMISMATCH")
+    #expect(try status("SETTLE", "out:settled") == "DUPLICATE")
+    #expect(try status("RECORD", "RESTOCK", "found", 7) == "DUPLICATE")
+    #expect(try stock("TRANSFERS", key).elements?.map { $0[0]?.text } == ["out:open", "in:open", "out:found"])
     #expect(try stock("DEDUCT", key, "user:1", "new", 1)[2] == .integer(last + 1))
+    #expect(try status("CONFIRM", "held") == "OK")
+    #expect(try status("SETTLE", "out:open") == "OK")
+  }
+
+  /// Takes off the freeze that a start from a file which may lack writes, or a promotion, puts on.
+  static func thaw(_ stock: Stage, _ key: String = "key", from reason: String) throws {
+    let info = try stock.info(key)
+    #expect(info["frozen"]?.text == reason)
+    #expect(try stock("THAW", key, "EPOCH", #require(info["epoch"]?.integer)) == .ok)
   }
 
   @Test("DEBUG RELOAD gives back an equal bucket, in the same epoch and not frozen")
@@ -64,6 +105,7 @@ import Testing
     try stock.server.restart()
     let again = try stock.again()
     #expect(try again.readings("key", tokens: Self.tokens) == before)
+    try Self.thaw(again, from: "load")
     try Self.expectAlive(again)
   }
 

@@ -28,12 +28,14 @@ struct Stage {
     return reply
   }
 
-  /// All that can be read of a bucket, but for what may differ between equal ones: its epoch and its bytes.
+  /// All that can be read of a bucket, but for what may differ between equal ones: epoch, freeze and bytes.
   func readings(_ key: String, tokens: [String] = []) throws -> [RESP] {
-    let info = try info(key).filter { !["epoch", "bytes"].contains($0.key) }
+    let info = try info(key).filter { !["epoch", "frozen", "bytes"].contains($0.key) }
     let sorted = info.sorted { $0.key < $1.key }.map { RESP.array([.bulk(Array($0.key.utf8)), $0.value]) }
-    let log = try self("LOG", key, 0, "COUNT", 10_000)
-    return sorted + [log] + (try tokens.map { try self("GET", key, $0) }) + [try digest(key)]
+    let first = info["logFirst"]?.integer ?? 1
+    let log = try self("LOG", key, first - 1, "COUNT", 10_000)
+    let transfers = try self("TRANSFERS", key, "ALL", "COUNT", 1_000)
+    return sorted + [log, transfers] + (try tokens.map { try self("GET", key, $0) }) + [try digest(key)]
   }
 
   /// The bucket's books, after checking that they balance.

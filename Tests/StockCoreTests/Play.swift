@@ -124,7 +124,7 @@ extension Bucket {
 
   private mutating func freezeAnew(_ reason: FreezeReason, _ seed: UInt64) -> Outcome {
     freezeAnew(reason, seed: seed)
-    return Outcome(remaining: 0, sequence: 0, status: .ok, fault: .none, turn: .none, changed: false)
+    return Outcome(remaining: 0, sequence: 0, status: .ok, fault: .none, turn: .none, changed: false, events: 0)
   }
 
   /// An outcome whose sequence is the number of events dropped.
@@ -137,7 +137,8 @@ extension Bucket {
       status: .ok,
       fault: .none,
       turn: .none,
-      changed: dropped > 0
+      changed: dropped > 0,
+      events: 0
     )
   }
 }

@@ -58,33 +58,6 @@ struct TrimTests {
     #expect(try bucket.events(after: 50_000, count: 9).map(\.sequence) == [50_001])
   }
 
-  @Test("Numbers of chunks come round again, so that a log that is trimmed never fills up")
-  func ring() {
-    var list = ChunkList()
-    // Each round fills three chunks with four records and drops two of them: more rounds than there are numbers.
-    var addresses: [(address: UInt64, value: UInt64)] = []
-    var wrong = 0
-    for round: UInt64 in 0..<280_000 {
-      for _ in 0..<2 {
-        while true {
-          let before = list.count
-          let entry = list.append(size: 65_000, label: Int64(round))
-          entry.memory.storeBytes(of: round, as: UInt64.self)
-          addresses.append((entry.address, round))
-          if list.count != before { break }
-        }
-      }
-      if addresses.count > 3 {
-        list.drop(before: addresses[2].address)
-        addresses.removeFirst(2)
-      }
-      for entry in addresses where list.memory(at: entry.address).load(as: UInt64.self) != entry.value { wrong += 1 }
-      if !list.hasRoom { wrong += 1 }
-    }
-    #expect(wrong == 0 && list.count <= 4)
-    #expect(addresses.allSatisfy { $0.address < ChunkList.addressEnd })
-  }
-
   @Test("A trim is refused ahead of the log and in another epoch, and one of nothing changes nothing")
   func refusals() throws {
     var bucket = Self.sold(10)

@@ -103,7 +103,7 @@ public final class RedisServer: Sendable {
     while true {
       attempts += 1
       let port = chosenPort.withLock { port in
-        if port == 0, options.tcp { port = Self.freePort() }
+        if port == 0, options.tcp { port = FreePort.find() }
         return port
       }
       do {
@@ -125,7 +125,7 @@ public final class RedisServer: Sendable {
     let output = directory.file("log")
     let before = log.utf8.count
     let child = try ChildProcess(
-      ["redis-server", configuration],
+      options.program + [configuration],
       directory: directory.path,
       input: .path("/dev/null"),
       output: output,
@@ -141,25 +141,6 @@ public final class RedisServer: Sendable {
     } catch {
       process.withLock { $0 = nil }
       throw TestServerError.launch("\(error)\n\(String(decoding: log.utf8.dropFirst(before), as: UTF8.self))")
-    }
-  }
-
-  /// A port below the range that the kernel gives to outgoing connections, so that it is still free after a restart.
-  private static func freePort() -> Int {
-    while true {
-      let port = Int.random(in: 20_000..<32_000)
-      let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-      defer { close(probe) }
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_port = in_port_t(port).bigEndian
-      address.sin_addr.s_addr = inet_addr("127.0.0.1")
-      let code = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-        }
-      }
-      if code == 0 { return port }
     }
   }
 }

@@ -13,6 +13,9 @@ public struct RedisServerOptions: Sendable {
     case always, everysec, no
   }
 
+  /// What runs the server, before the name of its configuration: `redis-server`, or the words that
+  /// `DOORBUSTER_REDIS_SERVER` holds (separated by blanks), such as a checking tool before it.
+  public var program: [String]
   /// What is loaded at the start.
   public var module: Module
   /// Words after the module's path, as in `--loadmodule`.
@@ -30,6 +33,7 @@ public struct RedisServerOptions: Sendable {
   public var configLines: [String]
 
   public init(
+    program: [String] = BuiltFiles.redisServer,
     module: Module = .product,
     moduleArguments: [String] = [],
     appendOnly: Bool = false,
@@ -39,6 +43,7 @@ public struct RedisServerOptions: Sendable {
     replicaOf: RedisServer? = nil,
     configLines: [String] = []
   ) {
+    self.program = program
     self.module = module
     self.moduleArguments = moduleArguments
     self.appendOnly = appendOnly
@@ -76,6 +81,12 @@ public enum BuiltFiles {
   /// The root of this package.
   public static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+
+  /// `redis-server`, or the words of `DOORBUSTER_REDIS_SERVER`.
+  public static let redisServer =
+    (ProcessInfo.processInfo.environment["DOORBUSTER_REDIS_SERVER"] ?? "redis-server").split(separator: " ").map(
+      String.init
+    )
 
   /// The module: what `DOORBUSTER_MODULE` names, else `build/doorbuster.so`.
   public static func module() throws -> String { try existing("DOORBUSTER_MODULE", "build/doorbuster.so") }

@@ -1,0 +1,236 @@
+import Orders
+
+/// Where a MySQL or MariaDB server and its database are, and as whom to talk to it.
+///
+/// `mysql://user[:password]@host[:port]/database[?…]`, user and password percent-encoded, an IPv6 address in `[ ]`. With
+/// `socket` the host may be missing: `mysql://user@/database?socket=/run/mysqld/mysqld.sock`. Further parts, joined by `&`:
+/// - `socket=/path`: the server's unix socket, in place of host and port;
+/// - `tls=off` (unless told), `tls=required` (encrypted; the certificate is checked where `ca` is given), `tls=verify`
+///   (its issuer and host are checked, by `ca` or the system's authorities);
+/// - `ca=/path`, `cert=/path`, `key=/path`: PEM files of the authority, and of the client's own certificate.
+///
+/// The password is never part of a description, a dump or an error.
+public struct MySQLURL: Sendable, Hashable {
+  public enum Endpoint: Sendable, Hashable {
+    /// A name or an address, without the brackets of IPv6.
+    case tcp(host: String, port: Int)
+    case unix(path: String)
+  }
+
+  public enum TLS: String, Sendable, Hashable, CaseIterable {
+    case off, required, verify
+  }
+
+  public var endpoint: Endpoint
+  public var user: String
+  public var password: String?
+  public var database: String
+  public var tls: TLS
+  /// PEM files.
+  public var authority: String?
+  public var certificate: String?
+  public var key: String?
+
+  public static let defaultPort = 3306
+  /// What fits into a `sockaddr_un` on Linux, without the closing zero.
+  static let socketPathBytesMax = 107
+
+  public init(
+    endpoint: Endpoint,
+    user: String,
+    password: String? = nil,
+    database: String,
+    tls: TLS = .off,
+    authority: String? = nil,
+    certificate: String? = nil,
+    key: String? = nil
+  ) {
+    self.endpoint = endpoint
+    self.user = user
+    self.password = password
+    self.database = database
+    self.tls = tls
+    self.authority = authority
+    self.certificate = certificate
+    self.key = key
+  }
+
+  /// - Throws: ``OrderStoreError`` `refused`, whose message names the part that is wrong.
+  public init(_ text: String) throws(OrderStoreError) {
+    let form = "mysql://user:password@host:port/database"
+    guard let colon = text.firstRange(of: "://") else { throw Self.invalid("expected \(form)") }
+    guard text[..<colon.lowerBound].lowercased() == "mysql" else { throw Self.invalid("the scheme must be mysql") }
+    let rest = text[colon.upperBound...]
+    let authorityEnd = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+    let (user, password, location) = try Self.credentials(rest[..<authorityEnd])
+    guard !user.isEmpty else { throw Self.invalid("the user is missing: \(form)") }
+    let tail = rest[authorityEnd...]
+    guard !tail.contains("#") else { throw Self.invalid("it takes no \"#\" part; encode it as %23") }
+    let queryStart = tail.firstIndex(of: "?") ?? tail.endIndex
+    let database = try Self.decoded(tail[..<queryStart].dropFirst(), of: "database")
+    guard (1...64).contains(database.count), !database.contains("/") else {
+      throw Self.invalid("the database is missing or no name of 1 to 64 characters: \(form)")
+    }
+    let query = try Self.query(tail[queryStart...].dropFirst())
+    let endpoint: Endpoint =
+      if let path = query["socket"] {
+        .unix(path: try Self.socketPath(path, beside: location))
+      } else {
+        try Self.hostAndPort(location)
+      }
+    try self.init(endpoint: endpoint, user: user, password: password, database: database, query: query)
+  }
+
+  private init(
+    endpoint: Endpoint,
+    user: String,
+    password: String?,
+    database: String,
+    query: [String: String]
+  ) throws(OrderStoreError) {
+    var tls = TLS.off
+    if let word = query["tls"] {
+      guard let known = TLS(rawValue: word) else {
+        throw Self.invalid("tls is \"\(Self.shown(word))\"; expected off, required or verify")
+      }
+      tls = known
+    }
+    for name in ["ca", "cert", "key"] where query[name] != nil && tls == .off {
+      throw Self.invalid("\(name) needs tls=required or tls=verify")
+    }
+    guard (query["cert"] == nil) == (query["key"] == nil) else {
+      throw Self.invalid("cert and key must be given together")
+    }
+    self.init(
+      endpoint: endpoint,
+      user: user,
+      password: password,
+      database: database,
+      tls: tls,
+      authority: query["ca"],
+      certificate: query["cert"],
+      key: query["key"]
+    )
+  }
+
+  /// `host:port`, or the socket's path: what errors and logs call the server.
+  public var server: String {
+    switch endpoint {
+    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .unix(let path): path
+    }
+  }
+}
+
+extension MySQLURL {
+  private static func invalid(_ message: String) -> OrderStoreError { OrderStoreError(.refused, "URL: \(message)") }
+
+  /// A mistyped URL may hold a password anywhere, so only harmless text is repeated.
+  private static func shown(_ text: some StringProtocol) -> String {
+    text.count <= 16 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
+      ? String(text) : "…"
+  }
+
+  /// Splits at the last `@`, as a password may hold one that was not encoded.
+  private static func credentials(
+    _ authority: Substring
+  ) throws(OrderStoreError) -> (user: String, password: String?, rest: Substring) {
+    guard let at = authority.lastIndex(of: "@") else { return ("", nil, authority) }
+    let rest = authority[authority.index(after: at)...]
+    let pair = authority[..<at]
+    guard let colon = pair.firstIndex(of: ":") else { return (try decoded(pair, of: "user"), nil, rest) }
+    let password = try decoded(pair[pair.index(after: colon)...], of: "password")
+    return (try decoded(pair[..<colon], of: "user"), password, rest)
+  }
+
+  private static func hostAndPort(_ location: Substring) throws(OrderStoreError) -> Endpoint {
+    var host = location
+    var portText: Substring?
+    if location.hasPrefix("[") {
+      guard let bracket = location.firstIndex(of: "]") else { throw invalid("host: \"[\" without \"]\"") }
+      host = location[location.index(after: location.startIndex)..<bracket]
+      let tail = location[location.index(after: bracket)...]
+      guard tail.isEmpty || tail.hasPrefix(":") else { throw invalid("host: unexpected text after \"]\"") }
+      portText = tail.isEmpty ? nil : tail.dropFirst()
+    } else if let colon = location.firstIndex(of: ":") {
+      host = location[..<colon]
+      portText = location[location.index(after: colon)...]
+    }
+    guard !host.isEmpty else { throw invalid("the host is missing, and there is no socket=/path") }
+    guard host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+      throw invalid("the host holds a blank or a control character")
+    }
+    guard let portText else { return .tcp(host: String(host), port: defaultPort) }
+    guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText),
+      (1...65_535).contains(port)
+    else { throw invalid("port \"\(shown(portText))\"; expected a number from 1 to 65535") }
+    return .tcp(host: String(host), port: port)
+  }
+
+  private static func socketPath(_ path: String, beside location: Substring) throws(OrderStoreError) -> String {
+    guard location.isEmpty || location == "localhost" else {
+      throw invalid("it names both a host and a socket; with socket=/path the host is left out")
+    }
+    guard path.hasPrefix("/"), path.utf8.count <= socketPathBytesMax, !path.utf8.contains(0) else {
+      throw invalid("socket must be an absolute path of at most \(socketPathBytesMax) bytes")
+    }
+    return path
+  }
+
+  private static func query(_ text: Substring) throws(OrderStoreError) -> [String: String] {
+    var values: [String: String] = [:]
+    for part in text.split(separator: "&") {
+      let name = String(part.prefix { $0 != "=" })
+      guard ["socket", "tls", "ca", "cert", "key"].contains(name) else {
+        throw invalid("unknown part \"\(shown(name))\"; it takes socket, tls, ca, cert and key")
+      }
+      let value = try decoded(part.dropFirst(name.count + 1), of: name)
+      guard !value.isEmpty, values[name] == nil else { throw invalid("\(name) is empty or given twice") }
+      values[name] = value
+    }
+    return values
+  }
+
+  private static func decoded(_ text: Substring, of part: String) throws(OrderStoreError) -> String {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
+        throw invalid("\(part): \"%\" must be followed by two hexadecimal digits")
+      }
+      bytes.append(high << 4 | low)
+    }
+    guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+      throw invalid("\(part) is not UTF-8, or holds a zero byte")
+    }
+    return text
+  }
+
+  private static func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}
+
+extension MySQLURL: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  /// The URL without user and password.
+  public var description: String {
+    switch endpoint {
+    case .tcp: "mysql://\(server)/\(database)"
+    case .unix(let path): "mysql:///\(database)?socket=\(path)"
+    }
+  }
+
+  public var debugDescription: String { description }
+
+  /// `dump` and the debugger see no more than the description.
+  public var customMirror: Mirror { Mirror(self, children: ["description": description]) }
+}

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+struct BenchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench",
+    abstract: "Measure this machine.",
+    subcommands: [BenchDatabaseCommand.self, BenchLogCommand.self]
+  )
+}

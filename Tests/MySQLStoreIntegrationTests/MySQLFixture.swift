@@ -1,0 +1,90 @@
+import Logging
+import MySQLStore
+import OrderStoreContract
+import Orders
+import TestServers
+
+/// The server that all tests share; those that stop it or fill it have one of their own.
+enum SharedServer {
+  // What it holds need not outlive it.
+  private static let server = Result {
+    try MariaDBServer(.init(flushLogAtCommit: 0, lines: ["innodb-flush-method=nosync"]))
+  }
+
+  static func get() async throws -> MariaDBServer { try await aside { try server.get() } }
+}
+
+/// Lets a few tests at a time have their databases: hundreds of stores at once, with eight threads each, would wait for
+/// each other past every bound.
+actor Slots {
+  static let shared = Slots(4)
+
+  private var free: Int
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  init(_ count: Int) { free = count }
+
+  func take() async {
+    if free > 0 {
+      free -= 1
+    } else {
+      await withCheckedContinuation { waiting.append($0) }
+    }
+  }
+
+  func give() {
+    if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+  }
+}
+
+/// A database of one test.
+final class MySQLFixture: OrderStoreFixture {
+  let server: MariaDBServer
+  let database: String
+  let options: MySQLStoreOptions
+
+  private init(_ options: MySQLStoreOptions, on server: MariaDBServer, database: String) {
+    self.server = server
+    self.database = database
+    self.options = options
+  }
+
+  // The slot goes back when nobody has the fixture any more.
+  deinit { Task { await Slots.shared.give() } }
+
+  static func make(
+    _ options: MySQLStoreOptions = MySQLStoreOptions(),
+    on server: MariaDBServer? = nil
+  ) async throws -> MySQLFixture {
+    await Slots.shared.take()
+    do {
+      let server = if let server { server } else { try await SharedServer.get() }
+      return MySQLFixture(options, on: server, database: try await aside { try server.makeDatabase() })
+    } catch {
+      await Slots.shared.give()
+      throw error
+    }
+  }
+
+  /// Runs statements as root, in this database.
+  @discardableResult
+  func sql(_ statements: String, delimiter: String = ";") async throws -> String {
+    let (server, database) = (server, database)
+    return try await aside { try server.sql(statements, database: database, delimiter: delimiter) }
+  }
+
+  var url: MySQLURL { get throws { try MySQLURL(server.url(database: database)) } }
+
+  func open() async throws -> any OrderStore { try await openStore() }
+
+  func openStore(_ options: MySQLStoreOptions? = nil) async throws -> MySQLStore {
+    try await MySQLStore.open(url, options: options ?? self.options, logger: Self.logger)
+  }
+
+  /// What the tests provoke is no news.
+  static let logger: Logger = {
+    var logger = Logger(label: "test")
+    logger.logLevel = .error
+    return logger
+  }()
+}
