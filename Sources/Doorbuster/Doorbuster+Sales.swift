@@ -71,11 +71,16 @@ extension Doorbuster {
         try await orders.reschedule(sku, limit: nil, opensMs: nil, closesMs: closesMs)
       }
     }
+    // One bucket that can't be asked keeps none of the others open.
+    var failure: DoorbusterError?
     for bucket in sale.buckets {
-      try await asking(stock: stock) { stock throws(StockError) in
+      do throws(StockError) {
         try await stock.schedule(bucket, limit: nil, opensMs: nil, closesMs: closesMs)
+      } catch {
+        failure = failure ?? DoorbusterError(error)
       }
     }
+    if let failure { throw failure }
   }
 
   /// Cancels a buyer's purchase; its units go back on sale. The order follows by the bucket's log.

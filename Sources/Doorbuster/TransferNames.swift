@@ -19,4 +19,14 @@ extension TransferName {
   static func move(from source: Int, to target: Int, run: UInt64, number: Int) throws(InvalidInput) -> TransferName {
     try TransferName("move/\(target)/\(source)/\(String(run, radix: 36))/\(number)")
   }
+
+  /// What is brought to a bucket so that its share of a restock can be taken off sale.
+  static func gathering(
+    _ token: Token,
+    attempt: Int,
+    from source: Int,
+    to target: Int
+  ) throws(InvalidInput) -> TransferName {
+    try TransferName(bytes: Array("down/\(target)/\(source)/\(attempt)/".utf8) + token.bytes)
+  }
 }

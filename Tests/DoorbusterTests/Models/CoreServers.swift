@@ -64,7 +64,8 @@ final class CoreServers: StockService, @unchecked Sendable {
     _ id: BucketID,
     _ body: (inout State) throws(StockError) -> R
   ) async throws(StockError) -> R {
-    let fate = locked { $0.fate(command, id) }
+    let decide = locked { $0.fate }
+    let fate = decide(command, id)
     switch fate {
     case .refused: throw Sample.stockGone
     case .hanging(let duration):
