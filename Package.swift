@@ -47,7 +47,7 @@ let implementations: [Target] = [
 
 let orchestrator: [Target] = [
   .target(name: "OrderFile", dependencies: ["Stock"]),
-  .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
+  .target(name: "Doorbuster", dependencies: ["Stock", "StockCore", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
@@ -101,7 +101,7 @@ let tests: [Target] = [
     name: "MySQLStoreIntegrationTests",
     dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]
   ),
-  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", "StockCore", "CStockABI", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
   .executableTarget(
