@@ -145,7 +145,7 @@ public final class RedisServer: Sendable {
   }
 
   /// A port below the range that the kernel gives to outgoing connections, so that it is still free after a restart.
-  private static func freePort() -> Int {
+  static func freePort() -> Int {
     while true {
       let port = Int.random(in: 20_000..<32_000)
       let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
