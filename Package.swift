@@ -80,6 +80,10 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
+  .testTarget(
+    name: "ClusterIntegrationTests",
+    dependencies: ["RedisDriver", "StockClient", "Stock", "TestServers", log]
+  ),
   .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
   .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
