@@ -80,6 +80,10 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
+  .testTarget(
+    name: "ClusterIntegrationTests",
+    dependencies: ["RedisDriver", "StockClient", "Stock", "TestServers", log]
+  ),
   .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
   .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
@@ -94,7 +98,9 @@ let tests: [Target] = [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
   ),
-  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore", "OrderBatching"]),
+  .testTarget(name: "OrdersTests", dependencies: ["Orders"]),
+  .testTarget(name: "OrderBatchingTests", dependencies: ["OrderBatching"]),
+  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore"]),
   .testTarget(
     name: "MySQLStoreIntegrationTests",
     dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]

@@ -44,7 +44,8 @@ static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
         stock_turn turn;
         stock_fault fault = stock_apply(bucket, (stock_bytes){part, count}, &turn);
         if (fault == STOCK_FAULT_VERSION)
-            RedisModule_LogIOError(rdb, "warning", "bucket payload of version %d, this module reads version %d",
+            RedisModule_LogIOError(rdb, "warning",
+                                   "bucket refused: its payload is of version %d, this module reads version %d",
                                    (unsigned char)part[0], STOCK_PAYLOAD_VERSION);
         RedisModule_Free(part);
         if (fault != STOCK_FAULT_NONE)
@@ -54,7 +55,8 @@ static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
 
 static void *load(RedisModuleIO *rdb, int encoding) {
     if (encoding != BUCKET_ENCODING_VERSION) {
-        RedisModule_LogIOError(rdb, "warning", "bucket encoding of version %d, this module reads version %d", encoding,
+        RedisModule_LogIOError(rdb, "warning",
+                               "bucket refused: its encoding is of version %d, this module reads version %d", encoding,
                                BUCKET_ENCODING_VERSION);
         return NULL;
     }
@@ -66,8 +68,9 @@ static void *load(RedisModuleIO *rdb, int encoding) {
     if (fault == STOCK_FAULT_NONE && bucket != NULL && stock_is_whole(bucket) &&
         (uint64_t)stock_describe(bucket).log_last == last)
         return registry_add(bucket, RedisModule_GetDbIdFromIO(rdb), RedisModule_GetKeyNameFromIO(rdb));
-    RedisModule_LogIOError(rdb, "warning", "bucket refused: %s",
-                           stock_fault_meaning(fault == STOCK_FAULT_NONE ? STOCK_FAULT_DAMAGED : fault));
+    if (fault != STOCK_FAULT_VERSION)
+        RedisModule_LogIOError(rdb, "warning", "bucket refused: %s",
+                               stock_fault_meaning(fault == STOCK_FAULT_NONE ? STOCK_FAULT_DAMAGED : fault));
     if (bucket != NULL)
         stock_free(bucket);
     return NULL;

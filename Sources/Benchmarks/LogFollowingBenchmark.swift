@@ -87,7 +87,7 @@ public struct LogFollowingBenchmark: Sendable {
         )
       }
       let outcome = try await store.follow(LogBatch(bucket: bucket, from: position, steps: steps))
-      guard outcome.applied, outcome.waitingFor == nil else {
+      guard outcome.applied, outcome.stop == nil else {
         throw OrderStoreError(.corrupt, "the log of the benchmark was not followed")
       }
       position = outcome.position

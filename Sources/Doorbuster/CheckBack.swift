@@ -3,10 +3,12 @@ import Messaging
 import ServiceLifecycle
 import Stock
 
-/// The service that answers the broker's check-backs. Any number of processes may run it.
+/// The service that answers the broker's check-backs, from the first sale on that delivers by messages. Any number of
+/// processes may run it.
 public struct CheckBack: Service, MessageChecker {
   let stock: any StockService
   let broker: any MessageBroker
+  let sales: SaleWatch
   let clock: any SaleClock
   let topic: Topic
   let logger: Logger
@@ -15,6 +17,7 @@ public struct CheckBack: Service, MessageChecker {
   /// - Throws: ``DoorbusterError`` for what waiting can't mend (wrong password, no permission).
   public func run() async throws {
     try await cancelWhenGracefulShutdown {
+      guard await sales.first(where: { $0.path.courier == .messages }) else { return }
       while !Task.isCancelled {
         try await asking(broker: broker) { broker throws(MessagingError) in
           try await broker.serveChecks(of: topic, by: self)

@@ -43,8 +43,11 @@ struct CheckMachine {
 
   /// Where the bucket no longer keeps the buyer or the quantity, the database has the order of the token already: a
   /// second message then does no harm.
+  ///
+  /// What is held is no sale of this message's: another attempt holds it, whose message or log entry makes its order.
   func found(_ record: PurchaseRecord?) -> Action {
     guard case .success(let message) = message, let record else { return .decide(.commit) }
+    if record.state == .held, !message.isHeld { return .decide(.rollBack) }
     let isAnothers =
       record.user.map { $0 != message.purchase.user } ?? false
       || record.quantity.map { $0 != message.purchase.quantity } ?? false

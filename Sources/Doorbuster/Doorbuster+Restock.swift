@@ -174,7 +174,7 @@ extension Doorbuster {
 
 /// The buckets' tokens of a restock that takes units off sale: one under which they are taken, one under which they are
 /// given back. The quantity is part of them, so that a call with another quantity can't touch this one's units.
-private struct RestockTokens {
+struct RestockTokens {
   let take: Token
   let giveBack: Token
 

@@ -4,8 +4,10 @@ import Stock
 
 extension Doorbuster {
   /// Sets a sale up, in the database first, then bucket by bucket. After a crash the same call completes it; on a sale
-  /// that is complete it changes nothing.
-  /// - Parameter stock: units put on sale, 0 to 2^53.
+  /// that is complete it changes nothing. On the path `database` there are no buckets.
+  /// - Parameters:
+  ///   - units: units put on sale, 0 to 2^53.
+  ///   - terms: with 1 bucket on the paths `database` and `redis-mq`.
   /// - Returns: the sale as the database has it.
   /// - Throws: ``DoorbusterError`` `saleDiffers` where the product is on sale with other numbers, `bucketLost` where a
   ///   bucket that was there is gone, `invalid`, `stock`, `orders`, `messaging`.
@@ -21,9 +23,11 @@ extension Doorbuster {
     } catch {
       throw DoorbusterError(error)
     }
-    // The group comes before the first purchase, so that no message can be trimmed before it was recorded.
-    try await asking(broker: broker) { broker throws(MessagingError) in
-      try await broker.subscribe(configuration.group, to: configuration.topic)
+    if path.courier == .messages {
+      // The group comes before the first purchase, so that no message can be trimmed before it was recorded.
+      try await asking(broker: broker) { broker throws(MessagingError) in
+        try await broker.subscribe(configuration.group, to: configuration.topic)
+      }
     }
     let sale = try await asking(orders: orders) { orders throws(OrderStoreError) in
       try await orders.create(asked)
@@ -81,44 +85,6 @@ extension Doorbuster {
       }
     }
     if let failure { throw failure }
-  }
-
-  /// Cancels a buyer's purchase; its units go back on sale. The order follows by the bucket's log.
-  ///
-  /// A token that no bucket knows is left alone: its purchase, if it is on its way, goes through.
-  /// - Throws: ``DoorbusterError`` `unknownSale`; `ambiguousToken` where several buckets hold a live purchase of it and
-  ///   the database has no order yet; `stock`, `orders`. The call may be repeated.
-  public func cancel(_ sku: SKU, token: Token) async throws(DoorbusterError) -> CancelOutcome {
-    let buckets = try await lookUp(sku).buckets
-    if buckets == 1 { return try await cancel(token, in: BucketID(sku: sku, index: 0)) }
-    let row = try await asking(orders: orders) { orders throws(OrderStoreError) in
-      try await orders.order(sku, token: token)
-    }
-    if let row { return try await cancel(token, in: BucketID(sku: sku, index: row.order.bucket)) }
-    var live: [BucketID] = []
-    var isKnown = false
-    for index in 0..<buckets {
-      let bucket = BucketID(sku: sku, index: index)
-      let record = try await asking(stock: stock) { stock throws(StockError) in
-        try await stock.purchase(token, in: bucket)
-      }
-      guard let record else { continue }
-      switch record.state {
-      case .held, .sold: live.append(bucket)
-      case .cancelled: isKnown = true
-      }
-    }
-    guard let bucket = live.first else { return isKnown ? .alreadyCancelled : .unknownToken }
-    guard live.count == 1 else {
-      throw DoorbusterError(.ambiguousToken, "token \(token) names live purchases in buckets \(live.map(\.index))")
-    }
-    return try await cancel(token, in: bucket)
-  }
-
-  private func cancel(_ token: Token, in bucket: BucketID) async throws(DoorbusterError) -> CancelOutcome {
-    try await asking(stock: stock) { stock throws(StockError) in
-      try await stock.cancel(token, in: bucket, fence: false, offSale: false)
-    }
   }
 
   /// Creates a bucket, or checks that the one that is there is this sale's; and notes in the database that it is there,
@@ -225,10 +191,8 @@ extension Sale {
     try check("opens", terms.opensMs, units, "a time in ms since 1970, or 0 for none")
     try check("closes", terms.closesMs, units, "a time in ms since 1970, or 0 for none")
     switch path {
-    case .redisMQ: try check("buckets", Int64(terms.buckets), 1...1, "1 on the path redis-mq")
-    case .combined: break
-    case .database, .buckets:
-      throw InvalidInput(argument: "path", value: path.rawValue.utf8, requirement: "redis-mq or combined")
+    case .database, .redisMQ: try check("buckets", Int64(terms.buckets), 1...1, "1 on the path \(path.rawValue)")
+    case .buckets, .combined: break
     }
   }
 }

@@ -4,8 +4,10 @@ import Orders
 import ServiceLifecycle
 import Stock
 
-/// The orchestrator: carries purchases from the buckets to the database through transactional messages, sets sales up,
-/// and says how they stand.
+/// The orchestrator: sells on each sale's path, carries purchases from the buckets to the database, sets sales up, and says
+/// how they stand.
+///
+/// A sale on the path `database` needs neither stock nor broker: nothing is asked of them for it.
 ///
 /// Its ``run()`` rolls the half messages of refused purchases back behind the buyers' answers. It is optional: while it
 /// does not run, those answers wait for the roll-back.
@@ -55,7 +57,19 @@ public final class Doorbuster: Service {
 
   /// The service that answers the broker's check-backs.
   public func checkBack() -> CheckBack {
-    CheckBack(stock: stock, broker: broker, clock: clock, topic: configuration.topic, logger: logger)
+    CheckBack(
+      stock: stock,
+      broker: broker,
+      sales: SaleWatch(
+        orders: orders,
+        clock: clock,
+        intervalMs: configuration.upkeepInterval.wholeMs,
+        logger: logger
+      ),
+      clock: clock,
+      topic: configuration.topic,
+      logger: logger
+    )
   }
 
   /// Rolls back behind the answers until the task is cancelled or the process shuts down gracefully; what is pending
@@ -74,22 +88,37 @@ public final class Doorbuster: Service {
     }
   }
 
-  /// Buys. Sent again with the same token, it hears the first outcome and takes nothing.
-  public nonisolated(nonsending) func purchase(_ purchase: Purchase) async -> PurchaseOutcome {
-    let sale: KnownSale
-    do {
-      sale = try await lookUp(purchase.sku)
+  /// Buys, on the path of the product's sale. Sent again with the same token, it hears the first outcome and takes
+  /// nothing.
+  /// - Parameter holdMs: how long the units are kept for the buyer until ``confirm(_:token:)``, 1 to 2^53 ms; nil to buy
+  ///   at once. A token that was taken before stays as it is: a held one is not sold by it, nor its hold prolonged.
+  public nonisolated(nonsending) func purchase(_ purchase: Purchase, holdMs: Int64? = nil) async -> PurchaseOutcome {
+    do throws(DoorbusterError) {
+      try Self.check(holdMs: holdMs)
+      let sale = try await lookUp(purchase.sku)
+      guard let courier = sale.path.courier else { return await sell(purchase, holdMs: holdMs) }
+      return await self.purchase(purchase, of: sale, holdMs: holdMs, courier)
     } catch {
       return .failed(error)
     }
+  }
+
+  /// Buys from the sale's buckets.
+  private nonisolated(nonsending) func purchase(
+    _ purchase: Purchase,
+    of sale: KnownSale,
+    holdMs: Int64?,
+    _ courier: Courier
+  ) async -> PurchaseOutcome {
     let deadline = clock.now.advanced(by: configuration.purchaseDeadline)
-    let body = PurchaseMessage(
+    let nowMs = clock.wallMs
+    var body = PurchaseMessage(
       purchase: purchase,
       bucket: sale.home(of: purchase.user).index,
-      createdAtMs: clock.wallMs
+      createdAtMs: nowMs,
+      isHeld: holdMs != nil
     )
-    let message = body.message(topic: configuration.topic)
-    var machine = PurchaseMachine()
+    var machine = PurchaseMachine(courier: courier, holdEndsMs: holdMs.map { nowMs.addingClamped($0) })
     var action = machine.start()
     while true {
       switch action {
@@ -102,15 +131,21 @@ public final class Doorbuster: Service {
         }
       case .sendHalf:
         do {
-          action = machine.halfSent(try await broker.sendHalf(message))
+          action = machine.halfSent(try await broker.sendHalf(body.message(topic: configuration.topic)))
         } catch {
           action = machine.halfFailed(error)
         }
       case .deduct:
         do {
-          action = machine.deducted(try await deduct(purchase, of: sale, holdMs: nil, before: deadline))
+          action = machine.deducted(try await deduct(purchase, of: sale, holdMs: holdMs, before: deadline))
         } catch {
           action = machine.deductFailed(error)
+        }
+      case .lookUp:
+        do {
+          action = machine.found(try await stock.purchase(purchase.token, in: body.bucketID))
+        } catch {
+          action = machine.lookUpFailed(error)
         }
       case .commit(let half):
         do {
@@ -118,9 +153,10 @@ public final class Doorbuster: Service {
         } catch {
           action = machine.commitFailed(error)
         }
-      case .sendPlain:
+      case .sendPlain(let isHeld):
         do {
-          try await broker.send(message)
+          body.isHeld = isHeld
+          try await broker.send(body.message(topic: configuration.topic))
           action = machine.plainSent()
         } catch {
           action = machine.plainFailed(error)
@@ -130,6 +166,14 @@ public final class Doorbuster: Service {
         return outcome
       }
     }
+  }
+
+  /// - Throws: ``DoorbusterError`` `invalid`.
+  private static func check(holdMs: Int64?) throws(DoorbusterError) {
+    guard let holdMs, !(1...StockLimits.quantityMax).contains(holdMs) else { return }
+    throw DoorbusterError(
+      InvalidInput(argument: "hold", value: String(holdMs).utf8, requirement: "1 to 2^53 ms")
+    )
   }
 
   /// What never changes about the product's sale; asked of the database the first time.
@@ -154,5 +198,12 @@ public final class Doorbuster: Service {
     } catch {
       logger.debug("half message \(half.id) is left to the check-back: \(error.message)")
     }
+  }
+}
+
+extension Int64 {
+  func addingClamped(_ other: Int64) -> Int64 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
   }
 }

@@ -25,10 +25,15 @@ public struct DoorbusterConfiguration: Sendable {
   public var consumers = 1
   /// Messages in one batch, and so orders in one call of the store. 1 to 10,000.
   public var batchMax = 512
-  /// Log events in one reading. 1 to 10,000.
-  public var logBatchMax = 4096
+  /// Log events in one transaction of the database. 1 to 10,000.
+  public var logBatchMax = 8000
   /// How often a bucket's log is read while something happens in it; it is read more seldom while nothing does.
   public var logInterval: Duration = .milliseconds(200)
+  /// The same where the log delivers.
+  public var logDeliveryInterval: Duration = .milliseconds(20)
+  /// How long a bucket is a worker's without its asking again, and so how long the buckets of a dead one are left alone.
+  /// Longer where there are many sales: 100 ms for each. 100 ms to an hour.
+  public var bucketLease: Duration = .seconds(3)
   /// How often the topic is trimmed and new sales are looked for.
   public var upkeepInterval: Duration = .seconds(1)
 
@@ -56,6 +61,10 @@ public struct DoorbusterConfiguration: Sendable {
     try Self.check("batchMax", batchMax, in: 1...10_000)
     try Self.check("logBatchMax", logBatchMax, in: 1...10_000)
     try Self.check("logInterval", logInterval)
+    try Self.check("logDeliveryInterval", logDeliveryInterval)
+    guard bucketLease >= .milliseconds(100), bucketLease <= .seconds(3600) else {
+      throw InvalidInput(argument: "bucketLease", value: "\(bucketLease)".utf8, requirement: "100 ms to 1 h")
+    }
     try Self.check("upkeepInterval", upkeepInterval)
   }
 

@@ -2,58 +2,55 @@ import Messaging
 import Orders
 import Stock
 
-/// Follows one bucket's log into the database, reading by reading.
+/// Follows one bucket's log into the database, reading by reading, in either delivery.
 ///
-/// A purchase that is overdue (older than the check's bound) is recorded like a message **before** the position may
-/// pass it, and so is settled where the database rejects it. The position moves only after that, so a crash at any step
-/// finds the same purchase before the position again, hears `alreadyRecorded(rejected)`, and settles it again.
-/// Younger purchases without an order make the position wait for their messages. An order that the
-/// database can't write for its own sake is reported and passed, as it must not hold up its neighbours.
+/// Where the log delivers, every purchase is stored from it, in one transaction with the position. Where messages
+/// deliver, the position waits for the message of a young purchase, and what is overdue is stored from the log.
 ///
-/// A conflict that the database finds while the position passes is a young purchase's (an overdue one's was settled
-/// before). A crash right then forgets it here, and not for good: its message is not acknowledged before it has met the
-/// same conflict and settled it. A rejection is never found that late: what is passed without a row is cancelled
-/// already, and takes no stock.
+/// The database stops before a purchase whose stock is short or whose token's row is another purchase. It stays in front
+/// of the position until it is settled, so a crash at any step finds it again. An order that the database can't write
+/// for its own sake is reported and passed, as it must not hold up its neighbours.
 struct FollowMachine {
   enum Action: Hashable {
     case loadPosition
     case readEpoch
     case read(after: LogPosition)
-    case record([Order])
-    case settle([SettlementMachine])
+    /// Asks what the bucket knows of tokens that were written in.
+    case lookUp([Token])
     case follow(LogBatch)
+    /// Finds out whether orders whose stock is short are to wait.
+    case relieve(ShortageMachine)
+    case settle([SettlementMachine])
+    /// Tries one order alone that the database refuses among others.
+    case record([Order], as: OrderState)
+    /// Tells of an event that the database can't take; ``passed()`` goes on.
+    case report(String)
     case wait(ms: Int64)
     /// The log can't be followed until an operator acts. After a long wait it is tried again from ``start()``.
     case halt(String)
   }
 
   struct Settings: Hashable {
+    var courier: Courier
     var batchMax: Int
-    var recordMax: Int
     var intervalMs: Int64
     var idleIntervalMs: Int64
+    /// Age at which a purchase is stored from the log, where messages deliver.
     var overdueMs: Int64
   }
 
   private enum State {
     case idle
     case reading(LogPosition)
-    /// Overdue purchases of the reading, from that index on, are being recorded.
-    case recording(LogReading, overdue: [Order], from: Int)
-    case settling(LogReading, overdue: [Order], from: Int, [SettlementMachine])
-    case following(LogReading)
-    /// Conflicts that the database found while the position passed them.
-    case settlingFound(LogPosition, [SettlementMachine], then: Wait)
-    case waiting(Then)
-  }
-
-  private enum Wait { case none, interval }
-
-  private enum Then {
-    case restart
-    case read(LogPosition)
-    case record(LogReading, overdue: [Order], from: Int)
-    case settleFound(LogPosition, [SettlementMachine], then: Wait)
+    case lookingUp(LogPosition, [StockEvent])
+    /// So many of the reading's steps are tried.
+    case following(LogReading, count: Int)
+    case relieving(LogReading, [Order])
+    case settling(LogReading, [SettlementMachine])
+    case recordingAlone(LogReading)
+    case reporting(LogReading)
+    /// Nil: from the beginning.
+    case waiting(LogPosition?)
   }
 
   private let bucket: BucketID
@@ -61,6 +58,12 @@ struct FollowMachine {
   private var state = State.idle
   private var backOff = BackOff(firstMs: 100, maxMs: 5000)
   private var quietMs: Int64
+  /// Whether the reading under way was a full one, so that there is more to be read.
+  private var isFull = false
+  /// An event that was tried alone.
+  private var triedAlone: Int64?
+  /// Readings in a row from a position behind which nothing was left.
+  private var trimmedReads = 0
 
   init(_ bucket: BucketID, settings: Settings) {
     self.bucket = bucket
@@ -85,116 +88,137 @@ struct FollowMachine {
   mutating func read(_ events: [StockEvent], nowMs: Int64) -> Action {
     guard case .reading(let position) = state else { return start() }
     backOff.succeeded()
+    trimmedReads = 0
     guard !events.isEmpty else {
-      quietMs = min(quietMs * 2, settings.idleIntervalMs)
-      return wait(ms: quietMs, then: .read(position))
+      defer { quietMs = min(quietMs * 2, settings.idleIntervalMs) }
+      return wait(ms: quietMs, then: position)
     }
     quietMs = settings.intervalMs
-    do throws(StockError) {
-      let reading = try LogReading(bucket: bucket, from: position, events: events)
-      let overdue = reading.live(before: nowMs - settings.overdueMs)
-      return record(reading, overdue: overdue, from: 0)
-    } catch {
-      return halt(error.message)
+    isFull = events.count >= settings.batchMax
+    let writtenIn = LogReading.writtenIn(events)
+    guard writtenIn.isEmpty else {
+      state = .lookingUp(position, events)
+      return .lookUp(writtenIn)
     }
+    return follow(position, events, [:], nowMs: nowMs)
   }
 
-  mutating func recorded(_ outcomes: [RecordOutcome]) -> Action {
-    guard case .recording(var reading, let overdue, let from) = state else { return start() }
-    let next = min(from + settings.recordMax, overdue.count)
-    guard outcomes.count == next - from else {
-      return wait(ms: backOff.failed(), then: .record(reading, overdue: overdue, from: from))
-    }
-    backOff.succeeded()
-    let settlements = zip(overdue[from..<next], outcomes)
-      .map { SettlementMachine(order: $0, outcome: $1) }
-      .filter { $0.start() != .done(.acknowledge) }
-    for settlement in settlements where settlement.isUnwritable {
-      if let sequence = settlement.order.sequence { reading.passOver(sequence) }
-    }
-    guard !settlements.isEmpty else { return record(reading, overdue: overdue, from: next) }
-    state = .settling(reading, overdue: overdue, from: from, settlements)
-    return .settle(settlements)
-  }
-
-  /// One disposition per settlement asked for. Those that failed are tried again before the position moves.
-  mutating func settled(_ dispositions: [Disposition]) -> Action {
-    switch state {
-    case .settling(let reading, let overdue, let from, let settlements):
-      guard isSettled(settlements, dispositions) else {
-        return wait(ms: backOff.failed(), then: .record(reading, overdue: overdue, from: from))
-      }
-      return record(reading, overdue: overdue, from: min(from + settings.recordMax, overdue.count))
-    case .settlingFound(let position, let settlements, let then):
-      guard isSettled(settlements, dispositions) else {
-        return wait(ms: backOff.failed(), then: .settleFound(position, settlements, then: then))
-      }
-      return proceed(position, then)
-    case .idle, .reading, .recording, .following, .waiting: return start()
-    }
+  mutating func found(_ records: [Token: PurchaseRecord], nowMs: Int64) -> Action {
+    guard case .lookingUp(let position, let events) = state else { return start() }
+    return follow(position, events, records, nowMs: nowMs)
   }
 
   mutating func followed(_ outcome: LogBatchOutcome) -> Action {
-    guard case .following(let reading) = state else { return start() }
+    guard case .following(let reading, _) = state else { return start() }
     backOff.succeeded()
     guard outcome.applied else { return adopt(outcome.position, insteadOf: reading.from) }
-    let isFull = reading.steps.count >= settings.batchMax && outcome.waitingFor == nil
-    let then = isFull ? Wait.none : .interval
-    let found = outcome.findings.compactMap(Self.settlement)
-    guard found.isEmpty else {
-      state = .settlingFound(outcome.position, found, then: then)
-      return .settle(found)
+    let rest = reading.rest(after: outcome.position)
+    guard let stop = outcome.stop else {
+      if !rest.steps.isEmpty { return follow(rest) }
+      return isFull ? read(outcome.position) : wait(ms: settings.intervalMs, then: outcome.position)
     }
-    return proceed(outcome.position, then)
+    guard let (order, orderState) = rest.firstPurchase else { return start() }
+    switch stop.reason {
+    case .missing: return wait(ms: settings.intervalMs, then: outcome.position)
+    case .rejected: return settle(rest, [SettlementMachine(order: order, outcome: .alreadyRecorded(.rejected))])
+    case .conflict(let row): return settle(rest, [SettlementMachine(order: order, outcome: .conflict(row))])
+    case .short:
+      let orders = rest.purchases(in: orderState)
+      state = .relieving(rest, orders)
+      return .relieve(ShortageMachine(bucket.sku, orders, as: orderState, readMax: Reliever.readMax))
+    }
+  }
+
+  /// One outcome per order that was short.
+  mutating func relieved(_ outcomes: [RecordOutcome]) -> Action {
+    guard case .relieving(let reading, let orders) = state, outcomes.count == orders.count else { return start() }
+    // Those that are written, refused or in conflict the database tells of again when it comes to them.
+    let rejected = zip(orders, outcomes).map { SettlementMachine(order: $0, outcome: $1) }.filter(\.isRejected)
+    guard rejected.isEmpty else { return settle(reading, rejected) }
+    if case .short = outcomes.first { return wait(ms: backOff.failed(), then: reading.from) }
+    return follow(reading)
+  }
+
+  /// One disposition per settlement asked for. Those that failed are tried again before the position moves past them.
+  mutating func settled(_ dispositions: [Disposition]) -> Action {
+    guard case .settling(var reading, let settlements) = state else { return start() }
+    guard isSettled(settlements, dispositions) else { return wait(ms: backOff.failed(), then: reading.from) }
+    reading.passOver(Set(settlements.compactMap(\.order.sequence)))
+    return follow(reading)
+  }
+
+  /// The outcome of an order that was tried alone.
+  mutating func recorded(_ outcomes: [RecordOutcome]) -> Action {
+    guard case .recordingAlone(let reading) = state, let outcome = outcomes.first else { return start() }
+    if case .refused(let reason) = outcome { return report(reading, reason) }
+    // Whatever else it is, the database tells of it again when it comes to it.
+    return follow(reading)
+  }
+
+  mutating func passed() -> Action {
+    guard case .reporting(var reading) = state else { return start() }
+    reading.passOver([reading.from.sequence + 1])
+    return follow(reading)
   }
 
   mutating func ordersFailed(_ error: OrderStoreError) -> Action {
     switch state {
-    case .recording(let reading, let overdue, let from):
-      wait(ms: backOff.failed(), then: .record(reading, overdue: overdue, from: from))
-    case .following(let reading):
-      // The commit may have happened: reading from the position before it finds out.
-      wait(ms: backOff.failed(), then: .read(reading.from))
-    case .idle, .reading, .settling, .settlingFound, .waiting:
-      wait(ms: backOff.failed(), then: .restart)
+    case .following(let reading, let count) where error.code == .refused: return isolate(reading, count, error)
+    // The commit may have happened: reading from the position before it finds out.
+    case .following(let reading, _): return wait(ms: backOff.failed(), then: reading.from)
+    case .recordingAlone(let reading) where error.code == .refused: return report(reading, error.message)
+    case .idle, .reading, .lookingUp, .relieving, .settling, .recordingAlone, .reporting, .waiting:
+      return wait(ms: backOff.failed(), then: nil)
     }
   }
 
   mutating func stockFailed(_ error: StockError) -> Action {
     switch error.code {
+    case .logTrimmed where trimmedReads < 3:
+      // Another worker has moved the position, and trimmed behind it.
+      trimmedReads += 1
+      return start()
     case .epochMismatch, .logAhead, .logTrimmed, .protocolViolation, .wrongType: return halt(error.message)
     case .noBucket:
       // Before the first position the bucket is still to be set up; after it, the bucket is lost.
-      guard case .reading = state else { return wait(ms: backOff.failed(), then: .restart) }
+      guard case .reading = state else { return wait(ms: backOff.failed(), then: nil) }
       return halt(error.message)
-    default: return wait(ms: backOff.failed(), then: .restart)
+    default: return wait(ms: backOff.failed(), then: nil)
     }
   }
 
   mutating func woke() -> Action {
-    guard case .waiting(let then) = state else { return start() }
-    switch then {
-    case .restart: return start()
-    case .read(let position): return read(position)
-    case .record(let reading, let overdue, let from): return record(reading, overdue: overdue, from: from)
-    case .settleFound(let position, let settlements, let then):
-      state = .settlingFound(position, settlements, then: then)
-      return .settle(settlements)
-    }
+    guard case .waiting(let position?) = state else { return start() }
+    return read(position)
   }
+}
 
+extension FollowMachine {
   private mutating func read(_ position: LogPosition) -> Action {
     state = .reading(position)
     return .read(after: position)
   }
 
-  private mutating func record(_ reading: LogReading, overdue: [Order], from: Int) -> Action {
-    guard from < overdue.count else {
-      state = .following(reading)
-      return .follow(reading.batch)
+  private mutating func follow(
+    _ position: LogPosition,
+    _ events: [StockEvent],
+    _ records: [Token: PurchaseRecord],
+    nowMs: Int64
+  ) -> Action {
+    let rules = LogReading.Rules(courier: settings.courier, overdueMs: nowMs - settings.overdueMs)
+    do throws(StockError) {
+      return follow(
+        try LogReading(bucket: bucket, from: position, events: events, records: records, rules: rules)
+      )
+    } catch {
+      return halt(error.message)
     }
-    state = .recording(reading, overdue: overdue, from: from)
-    return .record(Array(overdue[from..<min(from + settings.recordMax, overdue.count)]))
+  }
+
+  private mutating func follow(_ reading: LogReading, count: Int? = nil) -> Action {
+    let count = count ?? reading.steps.count
+    state = .following(reading, count: count)
+    return .follow(reading.batch(count))
   }
 
   /// Another worker follows this bucket too, and has moved the position.
@@ -202,18 +226,33 @@ struct FollowMachine {
     guard position.epoch == mine.epoch else {
       return halt("the database follows \(bucket) in epoch \(position.epoch); the bucket is in epoch \(mine.epoch)")
     }
-    return position == mine ? wait(ms: settings.intervalMs, then: .read(position)) : read(position)
+    return position == mine ? wait(ms: settings.intervalMs, then: position) : read(position)
   }
 
-  private mutating func proceed(_ position: LogPosition, _ then: Wait) -> Action {
-    switch then {
-    case .none: read(position)
-    case .interval: wait(ms: settings.intervalMs, then: .read(position))
+  /// A batch that the database refuses is halved until the culprit stands alone.
+  private mutating func isolate(_ reading: LogReading, _ count: Int, _ error: OrderStoreError) -> Action {
+    if count > 1 { return follow(reading, count: count / 2) }
+    let sequence = reading.steps.first?.sequence
+    guard let (order, orderState) = reading.firstPurchase, orderState.isOpen, triedAlone != sequence else {
+      return report(reading, error.message)
     }
+    triedAlone = sequence
+    state = .recordingAlone(reading)
+    return .record([order], as: orderState)
   }
 
-  private mutating func wait(ms: Int64, then: Then) -> Action {
-    state = .waiting(then)
+  private mutating func report(_ reading: LogReading, _ reason: String) -> Action {
+    state = .reporting(reading)
+    return .report("event \(reading.from.sequence + 1) of \(bucket) is passed over: \(reason)")
+  }
+
+  private mutating func settle(_ reading: LogReading, _ settlements: [SettlementMachine]) -> Action {
+    state = .settling(reading, settlements)
+    return .settle(settlements)
+  }
+
+  private mutating func wait(ms: Int64, then position: LogPosition?) -> Action {
+    state = .waiting(position)
     return .wait(ms: ms)
   }
 
@@ -231,12 +270,14 @@ struct FollowMachine {
       }
     }
   }
+}
 
-  private static func settlement(_ finding: LogBatchOutcome.Finding) -> SettlementMachine? {
-    switch finding {
-    case .stored: nil
-    case .rejected(let order): SettlementMachine(order: order, outcome: .rejected)
-    case .conflict(let order, let row): SettlementMachine(order: order, outcome: .conflict(row))
+extension OrderState {
+  /// Whether an order begins so.
+  fileprivate var isOpen: Bool {
+    switch self {
+    case .held, .sold: true
+    case .cancelled, .rejected: false
     }
   }
 }

@@ -8,14 +8,16 @@ import Synchronization
 final class OrderRecorder: MessageHandler {
   private let orders: any OrderStore
   private let settler: Settler
+  private let reliever: Reliever
   private let clock: any SaleClock
   private let tally: WorkerTally
   private let logger: Logger
   private let backOff = Mutex(BackOff())
 
-  init(orders: any OrderStore, settler: Settler, clock: any SaleClock, tally: WorkerTally, logger: Logger) {
+  init(stock: any StockService, orders: any OrderStore, clock: any SaleClock, tally: WorkerTally, logger: Logger) {
     self.orders = orders
-    self.settler = settler
+    settler = Settler(stock: stock)
+    reliever = Reliever(stock: stock, orders: orders, logger: logger)
     self.clock = clock
     self.tally = tally
     self.logger = logger
@@ -35,15 +37,19 @@ final class OrderRecorder: MessageHandler {
     var waitMs: Int64?
     while true {
       switch action {
-      case .record(let batch):
+      case .record(let batch, let state):
         do throws(OrderStoreError) {
-          let outcomes = try await orders.record(batch)
+          let outcomes = try await orders.record(batch, as: state, rejecting: false)
           backOff.withLock { $0.succeeded() }
           action = machine.recorded(outcomes)
         } catch {
           if error.code != .refused { waitMs = hold(error) }
           action = machine.recordFailed(error)
         }
+      case .relieve(let shortages):
+        var outcomes: [[RecordOutcome]] = []
+        for shortage in shortages { outcomes.append(await reliever.relieve(shortage)) }
+        action = machine.relieved(shortages, outcomes)
       case .settle(let settlements):
         tally.add(settlements)
         action = machine.settled(await settler.settle(settlements))

@@ -5,24 +5,37 @@ import Stock
 /// A purchase as its message carries it.
 ///
 /// Version 1, in this order: the version (1 byte); SKU, user and token, each behind its length (1 byte); quantity,
-/// bucket and creation time in ms since 1970, each as an unsigned LEB128 number in its shortest form.
+/// bucket and creation time in ms since 1970, each as an unsigned LEB128 number in its shortest form. The purchase is
+/// sold.
+///
+/// Version 2, of a purchase that is held: the same with another first byte. What is sold at once stays in version 1, so
+/// that workers of an older version of this program can read it.
 public struct PurchaseMessage: Hashable, Sendable {
   public var purchase: Purchase
   /// The buyer's home bucket, 0 to 16383.
   public var bucket: Int
   /// When the purchase was made, by the orchestrator's clock, ms since 1970, 0 to 2^53.
   public var createdAtMs: Int64
+  /// Whether the units are held for the buyer, to be confirmed.
+  public var isHeld: Bool
 
-  public static let version: UInt8 = 1
+  private static let soldVersion: UInt8 = 1
+  private static let heldVersion: UInt8 = 2
+  /// The newest version that this program reads.
+  public static let version = heldVersion
   static let bucketMax = 16383
 
-  public init(purchase: Purchase, bucket: Int, createdAtMs: Int64) {
+  public init(purchase: Purchase, bucket: Int, createdAtMs: Int64, isHeld: Bool = false) {
     self.purchase = purchase
+    self.isHeld = isHeld
     self.bucket = min(max(bucket, 0), Self.bucketMax)
     self.createdAtMs = min(max(createdAtMs, 0), StockLimits.quantityMax)
   }
 
   public var order: Order { Order(purchase: purchase, bucket: bucket, createdAtMs: createdAtMs) }
+
+  /// How its order is to be recorded.
+  var state: OrderState { isHeld ? .held : .sold }
 
   public var bucketID: BucketID { BucketID(sku: purchase.sku, index: bucket) }
 
@@ -32,7 +45,7 @@ public struct PurchaseMessage: Hashable, Sendable {
     let token = purchase.token.bytes
     var bytes: [UInt8] = []
     bytes.reserveCapacity(4 + sku.count + user.count + token.count + 8 + 3 + 8)
-    bytes.append(Self.version)
+    bytes.append(isHeld ? Self.heldVersion : Self.soldVersion)
     bytes.append(UInt8(truncatingIfNeeded: sku.count))
     bytes.append(contentsOf: sku)
     bytes.append(UInt8(truncatingIfNeeded: user.count))
@@ -49,7 +62,7 @@ public struct PurchaseMessage: Hashable, Sendable {
   public init(decoding bytes: [UInt8]) throws(PurchaseMessageError) {
     var reader = Reader(bytes: bytes)
     let version = try reader.byte("version")
-    guard version == Self.version else { throw .newerVersion(version) }
+    guard version == Self.soldVersion || version == Self.heldVersion else { throw .newerVersion(version) }
     let skuBytes = try reader.name("SKU")
     let userBytes = try reader.name("user")
     let tokenBytes = try reader.name("token")
@@ -67,6 +80,7 @@ public struct PurchaseMessage: Hashable, Sendable {
     } catch {
       throw .malformed(error.description)
     }
+    isHeld = version == Self.heldVersion
     self.bucket = Int(bucket)
     self.createdAtMs = Int64(createdAtMs)
   }
@@ -95,7 +109,7 @@ public enum PurchaseMessageError: Error, Hashable, Sendable, CustomStringConvert
   public var description: String {
     switch self {
     case .newerVersion(let version):
-      "purchase message of version \(version); this program knows version \(PurchaseMessage.version)"
+      "purchase message of version \(version); this program knows versions 1 to \(PurchaseMessage.version)"
     case .malformed(let what): "malformed purchase message: \(what)"
     }
   }

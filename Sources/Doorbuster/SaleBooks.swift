@@ -36,120 +36,72 @@ public struct SaleBooks: Hashable, Sendable {
 }
 
 extension Doorbuster {
-  /// Reads all buckets' logs and looks every standing purchase up in the database: a pass over the whole sale.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock` (so where a log was trimmed), `orders`.
+  /// Holds every order against its bucket, and what the buckets' logs list against the orders: a pass over the whole sale.
+  /// Purchases without an order that a bucket no longer lists are counted by their units.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `bucketLost`, `stock`, `orders`.
   public func books(_ sku: SKU) async throws(DoorbusterError) -> SaleBooks {
-    let sale = try await knownSale(sku)
+    let access = try await access(to: sku, BooksSettings())
+    guard access.sale.path != .database else { return SaleBooks(access.sale, try await access.totals()) }
+    var count = StandingCount()
     var infos: [BucketInfo] = []
-    var standing = StandingPurchases()
-    for bucket in sale.buckets {
-      let info = try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) }
-      try await read(bucket, info, into: &standing)
-      infos.append(info)
+    var sums: [BucketSums] = []
+    for bucket in access.sale.buckets {
+      infos.append(try await access.info(bucket.index))
+      sums.append(try await access.cut(bucket.index).0)
     }
-    let found = try await countOrders(of: standing.orders)
-    return SaleBooks(infos, purchases: Int64(standing.orders.count), found: found, sale, try await totals(of: sku))
-  }
-
-  private func read(
-    _ bucket: BucketID,
-    _ info: BucketInfo,
-    into standing: inout StandingPurchases
-  ) async throws(DoorbusterError) {
-    var position = LogPosition(epoch: info.epoch, sequence: 0)
-    while position.sequence < info.logLast {
-      let from = position
-      let events = try await asking(stock: stock) { stock throws(StockError) in
-        try await stock.log(bucket, after: from, count: 10_000)
+    try await access.eachOrderPage { looked throws(DoorbusterError) in
+      for compared in looked {
+        count.add(compared)
+        if let record = compared.record { sums[compared.bucket].count(record) }
       }
-      do throws(StockError) {
-        let reading = try LogReading(bucket: bucket, from: from, events: events)
-        standing.apply(reading)
-      } catch {
-        throw DoorbusterError(error)
-      }
-      guard let last = events.last else { break }
-      position.sequence = last.sequence
     }
-  }
-
-  /// How many of the purchases have their order. Asked by a few lanes at a time; each answer is a read of one row.
-  private func countOrders(of purchases: [Order]) async throws(DoorbusterError) -> Int64 {
-    let lanes = 4
-    let orders = orders
-    let results = await withTaskGroup(of: Result<Int64, OrderStoreError>.self) { group in
-      for lane in 0..<lanes {
-        group.addTask {
-          do throws(OrderStoreError) {
-            var found: Int64 = 0
-            for index in stride(from: lane, to: purchases.count, by: lanes) {
-              let asked = purchases[index]
-              let row = try await orders.order(asked.purchase.sku, token: asked.purchase.token)
-              if let row, row.isOrder(of: asked) { found += 1 }
-            }
-            return .success(found)
-          } catch {
-            return .failure(error)
-          }
+    for (index, info) in infos.enumerated() {
+      try await access.eachOrphanPage(index, upTo: info.logLast) { _, orphans throws(DoorbusterError) in
+        for orphan in orphans {
+          count.add(orphan)
+          sums[index].count(orphan.record)
         }
       }
-      return await group.reduce(into: []) { $0.append($1) }
+      count.add(sums[index].rest(try await access.info(index)))
     }
-    var found: Int64 = 0
-    for result in results {
-      switch result {
-      case .success(let part): found += part
-      case .failure(let error): throw DoorbusterError(error)
-      }
-    }
-    return found
+    return SaleBooks(access.sale, infos, count, try await access.totals())
   }
 }
 
-/// The purchases that stand after the events of some logs.
-private struct StandingPurchases {
-  private struct Key: Hashable {
-    let bucket: Int
-    let token: Token
-  }
+/// What stands in the buckets and in the database.
+private struct StandingCount {
+  var purchases: Int64 = 0
+  var purchasesWithoutOrder: Int64 = 0
+  var ordersWithoutPurchase: Int64 = 0
 
-  private var places: [Key: Order] = [:]
-
-  var orders: [Order] { Array(places.values) }
-
-  mutating func apply(_ reading: LogReading) {
-    for step in reading.steps {
-      switch step.entry {
-      case .purchased(let order, _, _): places[Key(bucket: order.bucket, token: order.purchase.token)] = order
-      case .moved(let token, _, let state):
-        switch state {
-        case .held, .sold: break
-        case .cancelled, .rejected: places[Key(bucket: reading.bucket.index, token: token)] = nil
-        }
-      case nil: break
-      }
+  mutating func add(_ compared: ComparedOrder) {
+    let isRecorded = compared.isOfStandingPurchase
+    if compared.record?.state.isLive ?? false {
+      purchases += 1
+      if !isRecorded { purchasesWithoutOrder += 1 }
     }
+    if compared.order.state.takesStock, !isRecorded { ordersWithoutPurchase += 1 }
   }
-}
 
-extension StoredOrder {
-  /// Whether it is the standing order of that purchase.
-  fileprivate func isOrder(of purchase: Order) -> Bool {
-    switch state {
-    case .held, .sold: order.purchase == purchase.purchase && order.bucket == purchase.bucket
-    case .cancelled, .rejected: false
+  mutating func add(_ orphan: OrphanPurchase) {
+    guard orphan.record.state.isLive else { return }
+    purchases += 1
+    purchasesWithoutOrder += 1
+  }
+
+  mutating func add(_ rest: BucketSums.Rest) {
+    switch rest {
+    case .nothing, .open: break
+    case .missing(let units):
+      purchases += units
+      purchasesWithoutOrder += units
     }
   }
 }
 
 extension SaleBooks {
-  fileprivate init(
-    _ infos: [BucketInfo],
-    purchases: Int64,
-    found: Int64,
-    _ sale: Sale,
-    _ totals: SaleTotals
-  ) {
+  fileprivate init(_ sale: Sale, _ infos: [BucketInfo], _ count: StandingCount, _ totals: SaleTotals) {
+    self.init(sale, totals)
     unitsOnSale = 0
     unitsSold = 0
     redisAvailable = 0
@@ -158,13 +110,24 @@ extension SaleBooks {
       unitsSold += info.held + info.sold
       redisAvailable += info.available
     }
+    oversold = max(oversold, unitsSold - unitsOnSale)
+    purchases = count.purchases
+    purchasesWithoutOrder = count.purchasesWithoutOrder
+    ordersWithoutPurchase = count.ordersWithoutPurchase
+  }
+
+  /// A sale that the database decides has no buckets: theirs are the database's own numbers.
+  fileprivate init(_ sale: Sale, _ totals: SaleTotals) {
     databaseOrders = (totals.orders[.held] ?? 0) + (totals.orders[.sold] ?? 0)
     databaseUnitsSold = (totals.units[.held] ?? 0) + (totals.units[.sold] ?? 0)
     databaseStock = totals.stock
     databaseRejected = totals.orders[.rejected] ?? 0
-    oversold = max(0, unitsSold - unitsOnSale, databaseUnitsSold - sale.stock - totals.restocked)
-    self.purchases = purchases
-    purchasesWithoutOrder = purchases - found
-    ordersWithoutPurchase = max(0, databaseOrders - found)
+    oversold = max(0, databaseUnitsSold - sale.stock - totals.restocked)
+    unitsOnSale = sale.stock + totals.restocked
+    unitsSold = databaseUnitsSold
+    redisAvailable = databaseStock
+    purchases = databaseOrders
+    purchasesWithoutOrder = 0
+    ordersWithoutPurchase = 0
   }
 }

@@ -32,8 +32,9 @@ public struct SaleStatus: Hashable, Sendable {
 
   public var sale: Sale
   public var totals: SaleTotals
+  /// None on the path `database`.
   public var buckets: [Bucket]
-  /// The topic's, of all sales.
+  /// The topic's, of all sales; nothing where the sale does not deliver by messages.
   public var messages: TopicStatus
 
   /// Whether nothing is on its way: no message that is half or unacknowledged, no log event that the database lacks.
@@ -49,8 +50,11 @@ extension Doorbuster {
   public func status(_ sku: SKU) async throws(DoorbusterError) -> SaleStatus {
     let sale = try await knownSale(sku)
     // The messages come before the logs and the logs before the positions, so that nothing on its way is overlooked.
-    let messages = try await asking(broker: broker) { broker throws(MessagingError) in
-      try await broker.status(of: configuration.topic, for: configuration.group)
+    var messages = TopicStatus(half: 0, parked: 0, dead: 0, unacknowledged: 0, stored: 0)
+    if sale.path.courier == .messages {
+      messages = try await asking(broker: broker) { broker throws(MessagingError) in
+        try await broker.status(of: configuration.topic, for: configuration.group)
+      }
     }
     var buckets: [SaleStatus.Bucket] = []
     for bucket in sale.buckets { buckets.append(try await status(of: bucket)) }

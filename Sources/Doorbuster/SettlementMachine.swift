@@ -23,11 +23,11 @@ struct SettlementMachine: Hashable {
   private var bucket: BucketID { BucketID(sku: order.purchase.sku, index: order.bucket) }
   private var token: Token { order.purchase.token }
 
-  /// Whether the database can't write the order for its own sake, so that waiting mends nothing.
-  var isUnwritable: Bool {
+  /// Whether the order is over, as the database had no stock for it.
+  var isRejected: Bool {
     switch outcome {
-    case .unknownProduct, .refused: true
-    case .recorded, .alreadyRecorded, .rejected, .conflict: false
+    case .rejected, .alreadyRecorded(.rejected): true
+    case .recorded, .alreadyRecorded, .short, .conflict, .unknownProduct, .refused: false
     }
   }
 
@@ -40,6 +40,9 @@ struct SettlementMachine: Hashable {
       case .rejected: return .cancelOffSale(token, bucket)
       }
     case .rejected: return .cancelOffSale(token, bucket)
+    case .short(let stock):
+      let reason = "the stock of \(order.purchase.sku) is \(stock); units that were given back may be on their way"
+      return .done(.retry(reason, countsAsAttempt: false))
     case .conflict: return .lookUp(token, bucket)
     case .unknownProduct:
       return .done(.retry("the database knows no product \(order.purchase.sku)", countsAsAttempt: true))
@@ -51,7 +54,7 @@ struct SettlementMachine: Hashable {
   func cancelled(_: CancelOutcome) -> Action {
     switch outcome {
     case .conflict(let row): .done(.deadLetter(conflictReason(row) + "; its deduction is cancelled"))
-    case .recorded, .alreadyRecorded, .rejected, .unknownProduct, .refused: .done(.acknowledge)
+    case .recorded, .alreadyRecorded, .rejected, .short, .unknownProduct, .refused: .done(.acknowledge)
     }
   }
 

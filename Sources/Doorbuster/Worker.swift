@@ -4,8 +4,12 @@ import Orders
 import ServiceLifecycle
 import Stock
 
-/// Brings purchases into the database: consumes their messages, follows the logs of all buckets of all sales, and trims
-/// the topic. Any number of processes may run one; each part survives outages of its server.
+/// Brings purchases into the database: consumes their messages, follows the logs of the buckets that are leased to it,
+/// trims both, and ends the holds that are over on the path `database`. Any number of processes may run one; each part
+/// survives outages of its server.
+///
+/// The broker is asked for nothing before there is a sale that delivers by messages, nor Redis before there is one that
+/// sells in buckets.
 public final class Worker: Service {
   private let stock: any StockService
   private let broker: any MessageBroker
@@ -43,19 +47,28 @@ public final class Worker: Service {
   }
 
   private func work() async throws {
-    guard try await subscribe() else { return }
-    let recorder = OrderRecorder(
+    let sales = SaleWatch(
       orders: orders,
-      settler: Settler(stock: stock),
       clock: clock,
-      tally: tally,
+      intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger
     )
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await self.consume(once: sales) }
+      group.addTask { await self.followLogs(sales) }
+      group.addTask { await self.expireHolds(sales) }
+      try await group.waitForAll()
+    }
+  }
+
+  /// Consumes and trims the topic, from the first sale on that delivers by messages.
+  private func consume(once sales: SaleWatch) async throws {
+    guard await sales.first(where: { $0.path.courier == .messages }), try await subscribe() else { return }
+    let recorder = OrderRecorder(stock: stock, orders: orders, clock: clock, tally: tally, logger: logger)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<configuration.consumers {
         group.addTask { try await self.consume(recorder) }
       }
-      group.addTask { await self.followLogs() }
       group.addTask { await self.trim() }
       try await group.waitForAll()
     }
@@ -96,46 +109,61 @@ public final class Worker: Service {
     }
   }
 
-  /// A task for each bucket of each sale that the database knows, new ones included.
-  private func followLogs() async {
-    let settings = FollowMachine.Settings(
-      batchMax: configuration.logBatchMax,
-      recordMax: configuration.batchMax,
-      intervalMs: max(1, configuration.logInterval.wholeMs),
-      idleIntervalMs: max(1, configuration.logInterval.wholeMs) * 5,
-      overdueMs: configuration.storeFromLogAfter.wholeMs
-    )
+  /// A task for each bucket that is ours, of the sales that the database knows, new ones included.
+  private func followLogs(_ sales: SaleWatch) async {
+    let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
     await withDiscardingTaskGroup { group in
-      var followed: Set<BucketID> = []
-      var backOff = BackOff()
-      while !Task.isCancelled {
-        do throws(OrderStoreError) {
-          for bucket in try await orders.sales().flatMap(\.buckets) where followed.insert(bucket).inserted {
-            let follower = follower(of: bucket, settings)
-            group.addTask { await follower.run() }
+      await sales.forEach { known throws(OrderStoreError) in
+        for (sale, bucket) in try await claims.claim(known.filter { $0.path.courier != nil }) {
+          guard let follower = follower(of: bucket, sale) else { continue }
+          group.addTask {
+            repeat { await follower.run { claims.isOurs(bucket) } } while !Task.isCancelled && !claims.end(bucket)
           }
-          backOff.succeeded()
-          guard await clock.wait(ms: configuration.upkeepInterval.wholeMs) else { return }
-        } catch {
-          logger.warning("the sales can't be listed: \(error.message)")
-          guard await clock.wait(ms: backOff.failed().jittered) else { return }
         }
       }
     }
+    await uncancelled { [logger] in await claims.release(logger: logger) }
   }
 
-  private func follower(of bucket: BucketID, _ settings: FollowMachine.Settings) -> LogFollower {
-    LogFollower(
+  private func follower(of bucket: BucketID, _ sale: Sale) -> LogFollower? {
+    guard let courier = sale.path.courier else { return nil }
+    let interval =
+      switch courier {
+      case .messages: configuration.logInterval
+      case .log: configuration.logDeliveryInterval
+      }
+    let settings = FollowMachine.Settings(
+      courier: courier,
+      batchMax: configuration.logBatchMax,
+      intervalMs: max(1, interval.wholeMs),
+      idleIntervalMs: max(1, configuration.logInterval.wholeMs) * 5,
+      overdueMs: configuration.storeFromLogAfter.wholeMs
+    )
+    return LogFollower(
       bucket: bucket,
       stock: stock,
       orders: orders,
-      settler: Settler(stock: stock),
       clock: clock,
       settings: settings,
       tally: tally,
       logger: logger
     )
   }
+
+  /// Ends the holds that are over, of the sales that the database decides.
+  private func expireHolds(_ sales: SaleWatch) async {
+    await sales.forEach { known throws(OrderStoreError) in
+      for sale in known where sale.path == .database {
+        var ended = 0
+        repeat {
+          ended = try await orders.expireHolds(of: sale.sku, nowMs: clock.wallMs, limit: Self.holdsMax)
+          tally.add { $0.expired += Int64(ended) }
+        } while ended == Self.holdsMax && !Task.isCancelled
+      }
+    }
+  }
+
+  private static let holdsMax = 1000
 
   private func trim() async {
     while await clock.wait(ms: configuration.upkeepInterval.wholeMs) {
@@ -150,6 +178,8 @@ public final class Worker: Service {
 }
 
 extension Sale {
-  /// All buckets of the sale, in order.
-  var buckets: [BucketID] { (0..<max(terms.buckets, 1)).map { BucketID(sku: sku, index: $0) } }
+  /// All buckets of the sale, in order; none on the path `database`.
+  var buckets: [BucketID] {
+    path == .database ? [] : (0..<max(terms.buckets, 1)).map { BucketID(sku: sku, index: $0) }
+  }
 }

@@ -14,10 +14,12 @@ public struct WorkerCounters: Hashable, Sendable {
   public var conflicts: Int64 = 0
   /// Log events brought into the database.
   public var logEvents: Int64 = 0
-  /// Overdue purchases that were passed to the database from the log; those that it had already among them.
+  /// Orders stored from the log: all of those that it delivers, and those whose message was overdue.
   public var fromLog: Int64 = 0
   /// Buckets whose log can't be followed.
   public var haltedBuckets: Int64 = 0
+  /// Holds that were over, on the path `database`.
+  public var expired: Int64 = 0
   /// Messages that were trimmed.
   public var trimmed: Int64 = 0
 
@@ -58,7 +60,7 @@ final class WorkerTally: Sendable {
       switch settlement.outcome {
       case .rejected, .alreadyRecorded: rejected += 1
       case .conflict: conflicts += 1
-      case .recorded, .unknownProduct, .refused: break
+      case .recorded, .short, .unknownProduct, .refused: break
       }
     }
     add { counters in

@@ -80,13 +80,19 @@ extension Connection {
     let old = try position(of: bucket, forUpdate: true)
     let stored = old ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
     guard stored == batch.from else {
-      return (LogBatchOutcome(position: stored, applied: false, waitingFor: nil, findings: []), .rollBack)
+      return (LogBatchOutcome(position: stored, applied: false), .rollBack)
     }
-    let rows = try orders(of: sku, tokens: batch.tokens(withNew: isExact), forUpdate: !isExact)
+    // Where the product is locked nobody else changes its orders. Else they are locked, or looked at again as they change.
+    let looksAgain = !isExact && takesArrays
+    let rows = try orders(of: sku, tokens: batch.tokens(withNew: isExact), forUpdate: !isExact && !looksAgain)
     var book = OrderBook(stocks: stocks, orders: rows, capacity: batch.steps.count)
     let outcome = book.follow(batch, from: stored)
     try insert(book.inserted)
-    try update(book.updated)
+    if looksAgain {
+      guard try update(expected: book.updated) else { return nil }
+    } else {
+      try update(book.updated.map(\.after))
+    }
     guard try apply(book.changes) else { return nil }
     if outcome.position != stored { try store(outcome.position, of: bucket, replacing: old) }
     return (outcome, .commit)

@@ -20,7 +20,7 @@ public final class MySQLStore: OrderStore {
   public let knowsInventoryHint: Bool?
 
   let pool: ConnectionPool
-  private let writer: OrderBatcher<Order, RecordOutcome, Connection>
+  private let writer: OrderBatcher<Recording, RecordOutcome, Connection>
   let seller: OrderBatcher<SellAttempt, Result<SellOutcome, OrderStoreError>, Connection>
   let repairer: OrderBatcher<OrderRepair, RepairOutcome, Connection>
 
@@ -95,8 +95,13 @@ public final class MySQLStore: OrderStore {
     }
   }
 
-  public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
-    orders.isEmpty ? [] : try await writer.submit(orders)
+  public func record(
+    _ orders: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome] {
+    guard !orders.isEmpty else { return [] }
+    return try await writer.submit(orders.map { Recording(order: $0, state: state, rejecting: rejecting) })
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {
@@ -150,7 +155,8 @@ public final class MySQLStore: OrderStore {
     return try await pool.call { connection throws(OrderStoreError) in try connection.follow(batch) }
   }
 
-  /// Waits for what is under way, then closes all connections. Later calls throw
+  /// Waits for what is under way, then closes all connections and ends their threads, which live as long as nobody calls
+  /// this. Later calls throw
   /// ``OrderStoreError/Code/unavailable``.
   public func close() async { await pool.close() }
 

@@ -66,8 +66,8 @@ extension Connection {
     try write(orders, count: orders.count, suffix: "") { ($0.order, $0.state) }
   }
 
-  func insert(_ orders: ArraySlice<Order>, as state: OrderState) throws(MySQLFailure) {
-    try write(orders, count: orders.count, suffix: "") { ($0, state) }
+  func insert(_ recordings: ArraySlice<Recording>) throws(MySQLFailure) {
+    try write(recordings, count: recordings.count, suffix: "") { ($0.order, $0.state) }
   }
 
   /// Rows that are there and locked get these values. Of an insert that finds its row there, several go into one
@@ -98,6 +98,37 @@ extension Connection {
     }
     let assignments = columns.map { "\($0) = ?" }.joined(separator: ", ")
     try execute("UPDATE orders SET \(assignments) WHERE sku = ? AND token = ?", arrays: batch)
+  }
+
+  /// Rows that were only looked at get a sequence and a state, if they still are what they were. Only where the server
+  /// takes arrays.
+  /// - Returns: false where one is not.
+  func update(expected updates: [OrderBook.Update]) throws(MySQLFailure) -> Bool {
+    guard !updates.isEmpty else { return true }
+    var batch = RowBatch(
+      [.integer, .bytes, .bytes, .bytes, .bytes, .integer, .integer, .bytes],
+      capacity: updates.count
+    )
+    for update in updates {
+      let (before, purchase) = (update.before, update.before.order.purchase)
+      batch.put(update.after.order.sequence, 0)
+      batch.put(utf8: update.after.state.rawValue, 1)
+      batch.put(utf8: purchase.sku.text, 2)
+      batch.put(purchase.token.bytes, 3)
+      batch.put(utf8: before.state.rawValue, 4)
+      batch.put(purchase.quantity, 5)
+      batch.put(Int64(before.order.bucket), 6)
+      batch.put(purchase.user.bytes, 7)
+      batch.endRow()
+    }
+    let changed = try execute(
+      """
+      UPDATE orders SET sequence = ?, state = ?
+      WHERE sku = ? AND token = ? AND state = ? AND quantity = ? AND bucket = ? AND user = ?
+      """,
+      arrays: batch
+    )
+    return changed == updates.count
   }
 
   private func write<Element>(
@@ -133,39 +164,44 @@ extension Connection {
   /// One transaction. In the first attempt everything is expected to be new and in stock, which costs the fewest
   /// statements and locks the product last and shortest; where that does not hold, the product is locked first and each
   /// order decided.
-  func record(_ orders: ArraySlice<Order>, hint: InventoryHint?) throws(OrderStoreError) -> [RecordOutcome] {
-    try transaction("recording \(orders.count) orders") { attempt in
+  func record(_ recordings: ArraySlice<Recording>, hint: InventoryHint?) throws(OrderStoreError) -> [RecordOutcome] {
+    try transaction("recording \(recordings.count) orders") { attempt in
       if attempt.number == 0 {
-        if let ending = try recordExpected(orders, hint, attempt) {
-          return (Array(repeating: .recorded, count: orders.count), ending)
+        if let ending = try recordExpected(recordings, hint, attempt) {
+          return (Array(repeating: .recorded, count: recordings.count), ending)
         }
         try run("ROLLBACK")
         try run("BEGIN")
       }
-      return (try recordExactly(orders), .commit)
+      return (try recordExactly(recordings), .commit)
     }
   }
 
   /// - Returns: nil where a stock is short or a product unknown.
   private func recordExpected(
-    _ orders: ArraySlice<Order>,
+    _ recordings: ArraySlice<Recording>,
     _ hint: InventoryHint?,
     _ attempt: Attempt
   ) throws -> Ending? {
-    try insert(orders, as: .sold)
+    try insert(recordings)
     var changes: [SKU: OrderBook.Change] = [:]
-    for order in orders { changes[order.purchase.sku, default: .init()].sell(order.purchase.quantity) }
+    for recording in recordings {
+      changes[recording.order.purchase.sku, default: .init()].take(
+        recording.order.purchase.quantity,
+        as: recording.state
+      )
+    }
     if let hint, let (sku, change) = changes.first, changes.count == 1 {
       return try hint.apply(change, to: sku, on: self, attempt)
     }
     return try apply(changes) ? .commit : nil
   }
 
-  private func recordExactly(_ orders: ArraySlice<Order>) throws -> [RecordOutcome] {
-    let stocks = try lockStocks(of: orders.lazy.map(\.purchase.sku))
-    let stored = try self.orders(of: orders.lazy.map { OrderBook.Key($0) })
-    var book = OrderBook(stocks: stocks, orders: stored, capacity: orders.count)
-    let outcomes = orders.map { book.record($0, as: .sold) }
+  private func recordExactly(_ recordings: ArraySlice<Recording>) throws -> [RecordOutcome] {
+    let stocks = try lockStocks(of: recordings.lazy.map(\.order.purchase.sku))
+    let stored = try orders(of: recordings.lazy.map { OrderBook.Key($0.order) })
+    var book = OrderBook(stocks: stocks, orders: stored, capacity: recordings.count)
+    let outcomes = recordings.map { book.record($0.order, as: $0.state, rejecting: $0.rejecting) }
     try write(book)
     return outcomes
   }
@@ -173,7 +209,7 @@ extension Connection {
   /// What the book has decided, from rows that are locked.
   func write(_ book: OrderBook) throws(MySQLFailure) {
     try insert(book.inserted)
-    try update(book.updated)
+    try update(book.updated.map(\.after))
     guard try apply(book.changes) else {
       throw MySQLFailure(number: 0, state: "HY000", message: "a product changed while it was locked")
     }

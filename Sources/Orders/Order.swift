@@ -45,6 +45,8 @@ public enum RecordOutcome: Hashable, Sendable {
   case alreadyRecorded(OrderState)
   /// The product's stock was short: a new row in state rejected. Its deduction must be cancelled, off sale.
   case rejected
+  /// The product's stock is short, and the order was not to be rejected for it. Nothing changed.
+  case short(stock: Int64)
   /// The token's row has another user, quantity or bucket. Nothing changed.
   case conflict(StoredOrder)
   /// The database knows no such product. Nothing changed.

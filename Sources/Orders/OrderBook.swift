@@ -42,11 +42,20 @@ package struct OrderBook: Sendable {
     }
   }
 
-  private enum Mark { case stored, inserted, updated }
+  private enum Mark: Equatable {
+    case stored, inserted
+    case updated(from: StoredOrder)
+  }
 
   private struct Row {
     var order: StoredOrder
     var mark: Mark
+  }
+
+  /// A row that was there and is different now.
+  package struct Update: Hashable, Sendable {
+    package let before: StoredOrder
+    package let after: StoredOrder
   }
 
   /// Stock of the known products when the transaction read them.
@@ -63,15 +72,17 @@ package struct OrderBook: Sendable {
   }
 
   /// New rows, in the order in which they were made.
-  package var inserted: [StoredOrder] { marked(.inserted) }
-
-  /// Rows that were there and are different now.
-  package var updated: [StoredOrder] { marked(.updated) }
-
-  private func marked(_ mark: Mark) -> [StoredOrder] {
+  package var inserted: [StoredOrder] {
     touched.compactMap { key in
-      guard let row = rows[key], row.mark == mark else { return nil }
+      guard let row = rows[key], row.mark == .inserted else { return nil }
       return row.order
+    }
+  }
+
+  package var updated: [Update] {
+    touched.compactMap { key in
+      guard let row = rows[key], case .updated(let before) = row.mark else { return nil }
+      return Update(before: before, after: row.order)
     }
   }
 
@@ -80,13 +91,14 @@ package struct OrderBook: Sendable {
 
   // MARK: - Recording
 
-  package mutating func record(_ order: Order, as state: OrderState) -> RecordOutcome {
+  package mutating func record(_ order: Order, as state: OrderState, rejecting: Bool = true) -> RecordOutcome {
     let key = Key(order)
     guard let stock = stock(of: key.sku) else { return .unknownProduct }
     if let row = rows[key] {
       return row.order.isSamePurchase(as: order) ? .alreadyRecorded(row.order.state) : .conflict(row.order)
     }
     let isShort = state.takesStock && stock < order.purchase.quantity
+    if isShort, !rejecting { return .short(stock: stock) }
     let stored = StoredOrder(order: order, state: isShort ? .rejected : state)
     rows[key] = Row(order: stored, mark: .inserted)
     touched.append(key)
@@ -106,7 +118,7 @@ package struct OrderBook: Sendable {
       changes[key.sku] = change
     }
     if row.mark == .stored {
-      row.mark = .updated
+      row.mark = .updated(from: before)
       touched.append(key)
     }
     rows[key] = row
@@ -116,17 +128,16 @@ package struct OrderBook: Sendable {
 
   /// - Parameter stored: where the database stands.
   package mutating func follow(_ batch: LogBatch, from stored: LogPosition) -> LogBatchOutcome {
-    var outcome = LogBatchOutcome(position: stored, applied: true, waitingFor: nil, findings: [])
+    var outcome = LogBatchOutcome(position: stored, applied: true)
     for step in batch.steps {
       switch step.entry {
       case nil: break
       case .purchased(var order, let state, let storeIfMissing):
         order.sequence = step.sequence
-        guard storeIfMissing || rows[Key(order)] != nil else {
-          outcome.waitingFor = step.sequence
+        if let reason = bring(order, as: state, storeIfMissing, &outcome.stored) {
+          outcome.stop = LogBatchOutcome.Stop(sequence: step.sequence, reason: reason)
           return outcome
         }
-        if let finding = bring(order, as: state) { outcome.findings.append(finding) }
       case .moved(let token, let user, let state): move(batch.bucket, token, user: user, to: state)
       }
       outcome.position.sequence = step.sequence
@@ -134,17 +145,29 @@ package struct OrderBook: Sendable {
     return outcome
   }
 
-  private mutating func bring(_ order: Order, as state: OrderState) -> LogBatchOutcome.Finding? {
-    switch record(order, as: state) {
-    case .recorded where state != .rejected: return .stored(order)
-    case .recorded, .rejected: return .rejected(order)
-    case .conflict(let stored): return .conflict(order, with: stored)
-    case .alreadyRecorded:
-      let key = Key(order)
-      if rows[key]?.order.order.sequence == nil { change(key) { $0.order.sequence = order.sequence } }
+  /// - Returns: why the log must stop before it; nil where it is done.
+  private mutating func bring(
+    _ order: Order,
+    as state: OrderState,
+    _ storeIfMissing: Bool,
+    _ stored: inout Int
+  ) -> LogBatchOutcome.Stop.Reason? {
+    let key = Key(order)
+    guard let row = rows[key]?.order else {
+      guard storeIfMissing else { return .missing }
+      if case .short(let stock) = record(order, as: state, rejecting: false) { return .short(stock: stock) }
+      stored += 1
       return nil
-    case .unknownProduct, .refused: return nil
     }
+    guard row.isSamePurchase(as: order) else { return state.takesStock ? .conflict(row) : nil }
+    if row.state == .rejected, state.takesStock { return .rejected }
+    let isMoving = state != .rejected && row.state.precedes(state)
+    guard isMoving || row.order.sequence == nil else { return nil }
+    change(key) { row in
+      row.order.sequence = row.order.sequence ?? order.sequence
+      if isMoving { row.state = state }
+    }
+    return nil
   }
 
   private mutating func move(_ bucket: BucketID, _ token: Token, user: UserID?, to state: OrderState) {
@@ -166,6 +189,7 @@ package struct OrderBook: Sendable {
       switch record(order, as: state) {
       case .recorded: return .repaired
       case .rejected: return .rejected
+      case .short(let stock): return .short(stock: stock)
       case .alreadyRecorded: return .unchanged
       case .conflict(let stored): return .conflict(stored)
       case .unknownProduct: return .unknownProduct
@@ -238,10 +262,10 @@ extension OrderRepair {
 }
 
 extension OrderBook.Change {
-  /// An order that is sold at once.
-  package mutating func sell(_ quantity: Int64) {
-    orders[.sold, default: 0] += 1
-    units[.sold, default: 0] += quantity
+  /// A new order that takes its units.
+  package mutating func take(_ quantity: Int64, as state: OrderState) {
+    orders[state, default: 0] += 1
+    units[state, default: 0] += quantity
     stock -= quantity
     lowest = stock
   }

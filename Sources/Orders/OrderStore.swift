@@ -28,10 +28,18 @@ public protocol OrderStore: Sendable {
   /// - Throws: `refused` where its units are not all unsold.
   func undoRestock(_ sku: SKU, token: Token) async throws(OrderStoreError)
 
-  /// Records orders in state sold, by the store's hot-row strategy. One outcome per order, in their order; one bad order
-  /// never fails its neighbours.
+  /// Records orders, by the store's hot-row strategy. One outcome per order, in their order; one bad order never fails
+  /// its neighbours.
+  /// - Parameters:
+  ///   - state: held or sold.
+  ///   - rejecting: whether an order whose stock is short becomes a row in state rejected. Otherwise nothing is written
+  ///     of it: units that its bucket has had back, and sold again, may be on their way to the database yet.
   /// - Throws: a fault of the database. Some of the orders may have been recorded; repeating the call tells.
-  func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome]
+  func record(
+    _ orders: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome]
 
   func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder?
 
@@ -131,6 +139,13 @@ public protocol OrderStore: Sendable {
   func expireHolds(of sku: SKU, nowMs: Int64, limit: Int) async throws(OrderStoreError) -> Int
 
   func close() async
+}
+
+extension OrderStore {
+  /// Records orders in state sold, or rejected where the stock is short.
+  public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
+    try await record(orders, as: .sold, rejecting: true)
+  }
 }
 
 /// How a store writes orders of a hot product.

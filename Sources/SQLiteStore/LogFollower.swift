@@ -51,114 +51,120 @@ enum PositionRows {
 /// A bucket without a position is at sequence 0 of whatever epoch its first batch is of. Afterwards its epoch never
 /// changes here: a bucket in a new epoch may have lost its past, which is for recovery to settle.
 ///
-/// An event costs one statement where the order came by message and its sequence is not known yet.
+/// An event costs one statement where the order came by message and its sequence is not known yet, and where it comes
+/// by the log alone.
 struct LogFollower {
   private let batch: LogBatch
   private let db: Database
-  private var findings: [LogBatchOutcome.Finding] = []
+  private let fillingIn: Statement
+  private var rows: OrderRows
+  private var stored = 0
 
-  init(batch: LogBatch, db: Database) {
+  init(batch: LogBatch, db: Database) throws {
     self.batch = batch
     self.db = db
+    rows = try OrderRows(db: db)
+    // A row that is to move on, or that was rejected, is left to the slower way.
+    fillingIn = try db.cachedStatement(
+      sql: """
+        UPDATE orders SET sequence = ?
+        WHERE sku = ? AND token = ? AND sequence IS NULL AND user = ? AND quantity = ? AND bucket = ?
+          AND state <> 'rejected' AND (state <> 'held' OR ? = 'held')
+        """
+    )
   }
 
   /// - Throws: `unknownProduct` where the product is in no sale.
   mutating func run() throws -> LogBatchOutcome {
-    var rows = try OrderRows(db: db)
     guard try rows.stock(of: batch.bucket.sku) != nil else {
       throw OrderStoreError(.unknownProduct, "the log of \(batch.bucket) is of an unknown product")
     }
-    let stored = try PositionRows.fetch(batch.bucket, db: db) ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
-    guard stored == batch.from else {
-      return LogBatchOutcome(position: stored, applied: false, waitingFor: nil, findings: [])
-    }
-    var position = stored
-    var waitingFor: Int64?
+    let before = try PositionRows.fetch(batch.bucket, db: db) ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
+    guard before == batch.from else { return LogBatchOutcome(position: before, applied: false) }
+    var outcome = LogBatchOutcome(position: before, applied: true)
     for step in batch.steps {
-      guard try apply(step, rows: &rows) else {
-        waitingFor = step.sequence
+      if let reason = try apply(step) {
+        outcome.stop = LogBatchOutcome.Stop(sequence: step.sequence, reason: reason)
         break
       }
-      position.sequence = step.sequence
+      outcome.position.sequence = step.sequence
     }
     try rows.settle()
-    if position != stored { try PositionRows.store(position, of: batch.bucket, db: db) }
-    return LogBatchOutcome(position: position, applied: true, waitingFor: waitingFor, findings: findings)
+    if outcome.position != before { try PositionRows.store(outcome.position, of: batch.bucket, db: db) }
+    outcome.stored = stored
+    return outcome
   }
 
-  /// - Returns: false where the batch must stop before this step.
-  private mutating func apply(_ step: LogBatch.Step, rows: inout OrderRows) throws -> Bool {
+  /// - Returns: why the batch must stop before this step; nil where it is done.
+  private mutating func apply(_ step: LogBatch.Step) throws -> LogBatchOutcome.Stop.Reason? {
     switch step.entry {
-    case nil: return true
+    case nil: return nil
     case .purchased(var order, let state, let storeIfMissing):
       order.sequence = step.sequence
-      return try bring(order, as: state, storeIfMissing: storeIfMissing, rows: &rows)
+      return try bring(order, as: state, storeIfMissing: storeIfMissing)
     case .moved(let token, let user, let state):
-      try move(token, user: user, to: state, rows: &rows)
-      return true
+      // A row that is missing was fenced before it was ever bought.
+      guard let stored = try OrderRows.fetch(batch.bucket.sku, token: token, db: db),
+        stored.order.bucket == batch.bucket.index, user == nil || user == stored.order.purchase.user
+      else { return nil }
+      try move(stored, to: state)
+      return nil
     }
   }
 
   private mutating func bring(
     _ order: Order,
     as state: OrderState,
-    storeIfMissing: Bool,
-    rows: inout OrderRows
-  ) throws -> Bool {
+    storeIfMissing: Bool
+  ) throws -> LogBatchOutcome.Stop.Reason? {
     // Delivered by log, an order is nearly always new; after a message it is nearly always there.
     if storeIfMissing {
-      switch try rows.record(order, as: state) {
-      case .recorded where state != .rejected: findings.append(.stored(order))
-      case .recorded, .rejected: findings.append(.rejected(order))
-      case .alreadyRecorded: _ = try fillIn(order)
-      case .conflict(let stored): findings.append(.conflict(order, with: stored))
+      switch try rows.record(order, as: state, rejecting: false) {
+      case .recorded:
+        stored += 1
+        return nil
+      case .short(let stock): return .short(stock: stock)
+      case .alreadyRecorded, .conflict: break
       // The product was there at the start, and nobody else can write.
-      case .unknownProduct, .refused: break
+      case .rejected, .unknownProduct, .refused: return nil
       }
-      return true
     }
-    if try fillIn(order) { return true }
-    guard let stored = try OrderRows.fetch(order.purchase.sku, token: order.purchase.token, db: db) else {
-      return false
+    if state.takesStock, try fillIn(order, state) { return nil }
+    guard let row = try OrderRows.fetch(order.purchase.sku, token: order.purchase.token, db: db) else {
+      return .missing
     }
-    if !stored.isSamePurchase(as: order) { findings.append(.conflict(order, with: stored)) }
-    return true
+    guard row.isSamePurchase(as: order) else { return state.takesStock ? .conflict(row) : nil }
+    if row.state == .rejected, state.takesStock { return .rejected }
+    if row.order.sequence == nil { try number(order) }
+    try move(row, to: state)
+    return nil
   }
 
-  /// - Returns: whether the order is there and its sequence was not known before.
-  private func fillIn(_ order: Order) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: """
-        UPDATE orders SET sequence = ?
-        WHERE sku = ? AND token = ? AND sequence IS NULL AND user = ? AND quantity = ? AND bucket = ?
-        """
-    )
+  /// - Returns: whether the order is there, as far on, and its sequence was not known before.
+  private func fillIn(_ order: Order, _ state: OrderState) throws -> Bool {
     let purchase = order.purchase
-    statement.setUncheckedArguments([
+    fillingIn.setUncheckedArguments([
       order.sequence, purchase.sku.text, Data(purchase.token.bytes), Data(purchase.user.bytes), purchase.quantity,
-      order.bucket,
+      order.bucket, state.rawValue,
     ])
-    try statement.execute()
+    try fillingIn.execute()
     return db.changesCount == 1
   }
 
-  private func move(_ token: Token, user: UserID?, to state: OrderState, rows: inout OrderRows) throws {
-    switch state {
-    // Nothing is before held, and what the database rejected stays so.
-    case .held, .rejected: return
-    case .sold, .cancelled: break
-    }
-    // A row that is missing was fenced before it was ever bought.
-    guard let stored = try OrderRows.fetch(batch.bucket.sku, token: token, db: db),
-      stored.order.bucket == batch.bucket.index,
-      user == nil || user == stored.order.purchase.user,
-      stored.state.precedes(state)
-    else { return }
-    let statement = try db.cachedStatement(sql: "UPDATE orders SET state = ? WHERE sku = ? AND token = ?")
-    statement.setUncheckedArguments([state.rawValue, batch.bucket.sku.text, Data(token.bytes)])
+  private func number(_ order: Order) throws {
+    let statement = try db.cachedStatement(sql: "UPDATE orders SET sequence = ? WHERE sku = ? AND token = ?")
+    let purchase = order.purchase
+    statement.setUncheckedArguments([order.sequence, purchase.sku.text, Data(purchase.token.bytes)])
     try statement.execute()
-    if stored.state.takesStock, !state.takesStock {
-      rows.change(batch.bucket.sku, by: stored.order.purchase.quantity)
-    }
+  }
+
+  private mutating func move(_ row: StoredOrder, to state: OrderState) throws {
+    // What the database rejected stays so.
+    guard state != .rejected, row.state.precedes(state) else { return }
+    let purchase = row.order.purchase
+    let statement = try db.cachedStatement(sql: "UPDATE orders SET state = ? WHERE sku = ? AND token = ?")
+    statement.setUncheckedArguments([state.rawValue, purchase.sku.text, Data(purchase.token.bytes)])
+    try statement.execute()
+    if row.state.takesStock, !state.takesStock { rows.change(purchase.sku, by: purchase.quantity) }
   }
 }

@@ -27,11 +27,17 @@ struct OrderRows {
     )
   }
 
-  mutating func record(_ order: Order, as state: OrderState) throws -> RecordOutcome {
+  mutating func record(_ order: Order, as state: OrderState, rejecting: Bool = true) throws -> RecordOutcome {
     let purchase = order.purchase
     guard let stock = try stock(of: purchase.sku) else { return .unknownProduct }
     let takes = state.takesStock
     let isShort = takes && stock < purchase.quantity
+    if isShort, !rejecting {
+      guard let stored = try Self.fetch(purchase.sku, token: purchase.token, db: db) else {
+        return .short(stock: stock)
+      }
+      return Self.compare(order, with: stored)
+    }
     guard try insert(order, as: isShort ? .rejected : state) else { return try compare(order) }
     if takes, !isShort { change(purchase.sku, by: -purchase.quantity) }
     return isShort ? .rejected : .recorded
@@ -73,7 +79,11 @@ struct OrderRows {
     guard let stored = try Self.fetch(order.purchase.sku, token: order.purchase.token, db: db) else {
       throw DatabaseError(resultCode: .SQLITE_CONSTRAINT, message: "an order was neither inserted nor found")
     }
-    return stored.isSamePurchase(as: order) ? .alreadyRecorded(stored.state) : .conflict(stored)
+    return Self.compare(order, with: stored)
+  }
+
+  private static func compare(_ order: Order, with stored: StoredOrder) -> RecordOutcome {
+    stored.isSamePurchase(as: order) ? .alreadyRecorded(stored.state) : .conflict(stored)
   }
 
   static let columns = """

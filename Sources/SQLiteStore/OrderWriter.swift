@@ -4,7 +4,7 @@ import OrderBatching
 import Orders
 
 /// What concurrent callers write on the one writing connection, gathered.
-typealias OrderWriter = OrderBatcher<Order, RecordOutcome, Database>
+typealias OrderWriter = OrderBatcher<Recording, RecordOutcome, Database>
 
 extension OrderBatcher where Access == Database {
   /// With the strategy `rowLock` a batch is one item.
@@ -39,16 +39,16 @@ extension OrderBatcher where Access == Database {
   }
 }
 
-extension OrderBatcher where Item == Order, Outcome == RecordOutcome, Access == Database {
+extension OrderBatcher where Item == Recording, Outcome == RecordOutcome, Access == Database {
   convenience init(_ pool: DatabasePool, path: String, strategy: HotRowStrategy, logger: Logger) {
     self.init(
       pool,
       path: path,
       strategy: strategy,
       while: { count in "recording \(count) orders" },
-      write: { orders, db in
+      write: { recordings, db in
         var rows = try OrderRows(db: db)
-        let outcomes = try orders.map { order in try rows.record(order, as: .sold) }
+        let outcomes = try recordings.map { try rows.record($0.order, as: $0.state, rejecting: $0.rejecting) }
         try rows.settle()
         return outcomes
       },

@@ -29,8 +29,13 @@ public final class SQLiteStore: OrderStore {
     repairer = RepairWriter(pool, path: path)
   }
 
-  public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
-    orders.isEmpty ? [] : try await writer.submit(orders)
+  public func record(
+    _ orders: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome] {
+    guard !orders.isEmpty else { return [] }
+    return try await writer.submit(orders.map { Recording(order: $0, state: state, rejecting: rejecting) })
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {
@@ -84,7 +89,7 @@ public final class SQLiteStore: OrderStore {
   public func follow(_ batch: LogBatch) async throws(OrderStoreError) -> LogBatchOutcome {
     try batch.validate()
     return try await write("following the log of \(batch.bucket)") { db in
-      var follower = LogFollower(batch: batch, db: db)
+      var follower = try LogFollower(batch: batch, db: db)
       return try follower.run()
     }
   }

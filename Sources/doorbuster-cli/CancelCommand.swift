@@ -5,8 +5,11 @@ import Stock
 struct CancelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cancel",
-    abstract: "Cancel a purchase; its units go back on sale.",
-    discussion: "The order follows by the bucket's log. Status 2: no purchase has this token."
+    abstract: "Cancel a purchase, held or sold; its units go back on sale.",
+    discussion: """
+      The order follows by the bucket's log; on the path database it is cancelled at once. Status 2: no purchase has \
+      this token.
+      """
   )
 
   private struct Answer: Encodable { var outcome: String }
@@ -17,7 +20,7 @@ struct CancelCommand: AsyncParsableCommand {
   @OptionGroup var servers: ServerOptions
 
   func run() async throws {
-    let outcome = try await Deployment.with(servers.choice) { deployment in
+    let outcome = try await Deployment.with(servers.choice, for: sku) { deployment in
       try await deployment.doorbuster.cancel(sku, token: token)
     }
     let (word, text) =

@@ -39,6 +39,7 @@ struct DemoCommand: AsyncParsableCommand {
   )
   var seed: Int64?
 
+  @OptionGroup var path: PathOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
@@ -47,11 +48,14 @@ struct DemoCommand: AsyncParsableCommand {
     let seed = seed ?? Int64.random(in: 0...StockLimits.quantityMax)
     let stop = StopSignal()
     let report = try await stop.watching {
-      try await RunEnvironment.with(servers.choice) { environment in
-        Output.note("demo: \(requests) requests for \(stock) units, \(environment.description), seed \(seed)")
-        return try await Deployment.with(environment.choice) { deployment in
+      try await RunEnvironment.with(servers.choice, needing: .of(path.path)) { environment in
+        Output.note(
+          "demo: \(requests) requests for \(stock) units, path \(path.path.rawValue), \(environment.description), seed \(seed)"
+        )
+        return try await Deployment.with(environment.choice, needing: .of(path.path)) { deployment in
           let sku = try SKU("demo-\(seed)")
-          _ = try await deployment.doorbuster.createSale(sku, stock: stock)
+          let terms = SaleTerms(buckets: path.bucketCount)
+          _ = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path.path)
           let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: UInt64(seed))
           return try await sell(sku, to: crowd, deployment, stop)
         }
@@ -70,7 +74,14 @@ struct DemoCommand: AsyncParsableCommand {
   ) async throws -> RunReport {
     let progress = ProgressLine()
     let faults = FaultReport(command: "demo", progress: progress)
-    let run = SaleRun(deployment: deployment, skus: [sku], stop: stop, progress: progress, faults: faults)
+    let run = SaleRun(
+      deployment: deployment,
+      skus: [sku],
+      needs: .of(path.path),
+      stop: stop,
+      progress: progress,
+      faults: faults
+    )
     let outcome = try await run.run(expecting: Int(requests)) { try crowd.next() }
     progress.announce("comparing the books, purchase by purchase")
     let books = try await deployment.doorbuster.books(sku)

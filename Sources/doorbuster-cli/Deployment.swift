@@ -9,6 +9,9 @@ import Stock
 import StockClient
 
 /// The one place where implementations are chosen: connections to the servers that the user named.
+///
+/// A server that the command has no need for is not asked for anything: a sale on the path `database` works without
+/// Redis.
 struct Deployment: Sendable {
   static let defaultRedisURL = "redis://127.0.0.1:6379"
   static let defaultDatabasePath = "doorbuster.sqlite"
@@ -20,64 +23,110 @@ struct Deployment: Sendable {
   let orders: any OrderStore
   let doorbuster: Doorbuster
 
-  /// The database comes last, so that a server that can't be used leaves no new file behind.
+  /// Where the database is no new one, it tells which servers are needed, and comes first. Else it comes last, so that a
+  /// server that can't be used leaves no new file behind.
+  /// - Parameter needs: asked with the sales that the database knows, or with none.
   /// - Throws: ``CommandFailure``, or the error of the server or file that can't be used; each names it.
-  static func open(
+  private static func open(
     _ choice: ServerChoice,
-    checks: CheckSettings = CheckSettings(),
-    logger: Logger = quietLogger()
+    checks: CheckSettings,
+    logger: Logger,
+    needs: (any OrderStore) async throws -> ServerNeeds?
   ) async throws -> Deployment {
-    let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
-    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
-    let connection = RedisClient.Configuration(logger: logger)
-    let stock = try await StockClient.connect(stockURL, configuration: connection)
-    // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
-    let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
-    do {
-      try await brokerClient?.connect()
-    } catch {
-      throw CommandFailure("--broker: \(error)")
+    guard choice.isDatabaseThere else {
+      let servers = try await Servers.open(choice, .all, checks, logger)
+      return try await servers.closingOnFailure {
+        try deployment(servers, try await openOrders(choice, logger), checks, logger)
+      }
     }
-    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
-    let database = choice.database ?? .sqlite(path: defaultDatabasePath)
-    let orders = try await database.open(logger: logger)
+    let orders = try await openOrders(choice, logger)
+    do {
+      let servers = try await Servers.open(choice, try await needs(orders) ?? .all, checks, logger)
+      return try await servers.closingOnFailure { try deployment(servers, orders, checks, logger) }
+    } catch {
+      await orders.close()
+      throw error
+    }
+  }
+
+  private static func deployment(
+    _ servers: Servers,
+    _ orders: any OrderStore,
+    _ checks: CheckSettings,
+    _ logger: Logger
+  ) throws -> Deployment {
     let doorbuster = try Doorbuster(
-      stock: stock,
-      broker: broker,
+      stock: servers.stock,
+      broker: servers.broker,
       orders: orders,
       configuration: checks.configuration,
       logger: logger
     )
     return Deployment(
-      stock: stock,
-      broker: broker,
-      brokerClient: brokerClient,
+      stock: servers.stock,
+      broker: servers.broker,
+      brokerClient: servers.brokerClient,
       orders: orders,
       doorbuster: doorbuster
     )
   }
 
-  func close() async {
+  private static func openOrders(_ choice: ServerChoice, _ logger: Logger) async throws -> any OrderStore {
+    try await (choice.database ?? .sqlite(path: defaultDatabasePath)).open(logger: logger)
+  }
+
+  private func close() async {
     await broker.close()
     await brokerClient?.close()
     await stock.close()
     await orders.close()
   }
 
-  /// Opens, runs and closes, whatever happens.
+  /// Opens what is needed, runs and closes, whatever happens.
   static func with<Result>(
     _ choice: ServerChoice,
+    needing needs: ServerNeeds = .all,
     checks: CheckSettings = CheckSettings(),
     logger: Logger = quietLogger(),
     _ body: (Deployment) async throws -> Result
   ) async throws -> Result {
-    let deployment = try await open(choice, checks: checks, logger: logger)
+    let deployment = try await open(choice, checks: checks, logger: logger) { _ in needs }
+    return try await deployment.closing(after: body)
+  }
+
+  /// As ``with(_:needing:checks:logger:_:)``, with what the sale of a product needs.
+  static func with<Result>(
+    _ choice: ServerChoice,
+    for sku: SKU,
+    _ body: (Deployment) async throws -> Result
+  ) async throws -> Result {
+    let deployment = try await open(choice, checks: CheckSettings(), logger: quietLogger()) { orders in
+      try await orders.sale(sku).map { .of($0.path) }
+    }
+    return try await deployment.closing(after: body)
+  }
+
+  /// As ``with(_:needing:checks:logger:_:)``, with what all sales need.
+  static func withAllSales<Result>(
+    _ choice: ServerChoice,
+    checks: CheckSettings,
+    logger: Logger,
+    _ body: (Deployment) async throws -> Result
+  ) async throws -> Result {
+    let deployment = try await open(choice, checks: checks, logger: logger) { orders in
+      let sales = try await orders.sales()
+      return sales.isEmpty ? nil : sales.reduce(into: .none) { $0.formUnion(.of($1.path)) }
+    }
+    return try await deployment.closing(after: body)
+  }
+
+  private func closing<Result>(after body: (Deployment) async throws -> Result) async throws -> Result {
     do {
-      let result = try await body(deployment)
-      await deployment.close()
+      let result = try await body(self)
+      await close()
       return result
     } catch {
-      await deployment.close()
+      await close()
       throw error
     }
   }
@@ -87,6 +136,70 @@ struct Deployment: Sendable {
     var logger = Logger(label: "doorbuster") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = level
     return logger
+  }
+}
+
+/// Which servers beside the database a command can't do without.
+struct ServerNeeds: OptionSet, Sendable {
+  let rawValue: Int
+
+  static let stock = ServerNeeds(rawValue: 1)
+  static let broker = ServerNeeds(rawValue: 2)
+  static let none: ServerNeeds = []
+  static let all: ServerNeeds = [.stock, .broker]
+
+  /// What a sale on that path needs.
+  static func of(_ path: SalePath) -> ServerNeeds {
+    switch path {
+    case .database: .none
+    case .buckets: .stock
+    case .redisMQ, .combined: .all
+    }
+  }
+}
+
+/// The clients of Redis. One that is not needed connects when it is first used.
+private struct Servers {
+  let stock: StockClient
+  let broker: RedisStreamsBroker
+  let brokerClient: RedisClient?
+
+  static func open(
+    _ choice: ServerChoice,
+    _ needs: ServerNeeds,
+    _ checks: CheckSettings,
+    _ logger: Logger
+  ) async throws -> Servers {
+    let stockURL = try redisURL(choice.redisURL ?? Deployment.defaultRedisURL, setting: "--redis")
+    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
+    let connection = RedisClient.Configuration(logger: logger)
+    let stock =
+      needs.contains(.stock)
+      ? try await StockClient.connect(stockURL, configuration: connection)
+      : StockClient(try RedisClient(stockURL, configuration: connection))
+    // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
+    let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
+    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
+    let servers = Servers(stock: stock, broker: broker, brokerClient: brokerClient)
+    return try await servers.closingOnFailure {
+      do {
+        if needs.contains(.broker) { try await brokerClient?.connect() }
+      } catch {
+        throw CommandFailure("--broker: \(error)")
+      }
+      return servers
+    }
+  }
+
+  func closingOnFailure<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+      return try await body()
+    } catch {
+      await broker.close()
+      await brokerClient?.close()
+      await stock.close()
+      throw error
+    }
   }
 
   private static func redisURL(_ text: String, setting: String) throws -> RedisURL {

@@ -24,8 +24,8 @@ struct DoorbusterCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      DemoCommand.self, ReplayCommand.self, SaleCommand.self, BuyCommand.self, CancelCommand.self, WorkerCommand.self,
-      MessagesCommand.self, BenchCommand.self,
+      DemoCommand.self, ReplayCommand.self, SaleCommand.self, BuyCommand.self, ConfirmCommand.self, CancelCommand.self,
+      WorkerCommand.self, MessagesCommand.self, BenchCommand.self,
     ]
   )
 }

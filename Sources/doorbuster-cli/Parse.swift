@@ -22,13 +22,6 @@ enum Parse {
     }
   }
 
-  @Sendable static func buckets(_ text: String) throws -> Int64 {
-    guard text == "1" else {
-      throw ValidationError("--buckets is '\(text)'; it must be 1, as this version sells from one bucket")
-    }
-    return 1
-  }
-
   @Sendable static func restockQuantity(_ text: String) throws -> Int64 {
     let quantity = try number("--quantity", -StockLimits.quantityMax...StockLimits.quantityMax)(text)
     guard quantity != 0 else { throw ValidationError("--quantity is '0'; it must not be 0") }
@@ -36,8 +29,9 @@ enum Parse {
   }
 
   @Sendable static func path(_ text: String) throws -> SalePath {
-    guard let path = SalePath(rawValue: text), path == .redisMQ else {
-      throw ValidationError("--path is '\(text)'; it must be redis-mq")
+    guard let path = SalePath(rawValue: text) else {
+      let known = SalePath.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("--path is '\(text)'; it must be one of \(known)")
     }
     return path
   }

@@ -31,6 +31,7 @@ struct ReplayCommand: AsyncParsableCommand {
   )
   var stock: Int64?
 
+  @OptionGroup var path: PathOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
@@ -39,10 +40,10 @@ struct ReplayCommand: AsyncParsableCommand {
     let demand = try demand(of: orders)
     let stop = StopSignal()
     let report = try await stop.watching {
-      try await RunEnvironment.with(servers.choice) { environment in
+      try await RunEnvironment.with(servers.choice, needing: .of(path.path)) { environment in
         let products = demand.count == 1 ? "1 product" : "\(demand.count) products"
         Output.note("replay: \(file), \(products), \(environment.description)")
-        return try await Deployment.with(environment.choice) { deployment in
+        return try await Deployment.with(environment.choice, needing: .of(path.path)) { deployment in
           let skus = demand.keys.sorted { $0.text < $1.text }
           for sku in skus { try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) }
           return try await replay(orders, skus, deployment, stop)
@@ -83,7 +84,8 @@ struct ReplayCommand: AsyncParsableCommand {
   /// A sale that exists is used as it is.
   private func openSale(of sku: SKU, demand: Int64, _ deployment: Deployment) async throws {
     if try await deployment.doorbuster.existingSale(sku) != nil { return }
-    _ = try await deployment.doorbuster.createSale(sku, stock: stock ?? demand)
+    let terms = SaleTerms(buckets: path.bucketCount)
+    _ = try await deployment.doorbuster.createSale(sku, stock: stock ?? demand, terms: terms, path: path.path)
   }
 
   private func replay(
@@ -99,7 +101,14 @@ struct ReplayCommand: AsyncParsableCommand {
     }
     let before = try await databaseOrders(of: skus, deployment)
     let faults = FaultReport(command: "replay", progress: progress)
-    let run = SaleRun(deployment: deployment, skus: skus, stop: stop, progress: progress, faults: faults)
+    let run = SaleRun(
+      deployment: deployment,
+      skus: skus,
+      needs: .of(path.path),
+      stop: stop,
+      progress: progress,
+      faults: faults
+    )
     let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
     progress.announce("comparing the books, purchase by purchase")
     var books: [SaleBooks] = []

@@ -7,10 +7,13 @@ struct RunEnvironment: Sendable {
   /// Which servers these are, for people.
   let description: String
 
-  static func with<Result>(_ given: ServerChoice, _ body: (RunEnvironment) async throws -> Result) async throws
-    -> Result
-  {
-    try await withDirectory { directory in try await with(given, in: directory, body) }
+  /// - Parameter needs: what of Redis is to be started, where it is not given.
+  static func with<Result>(
+    _ given: ServerChoice,
+    needing needs: ServerNeeds,
+    _ body: (RunEnvironment) async throws -> Result
+  ) async throws -> Result {
+    try await withDirectory { directory in try await with(given, needing: needs, in: directory, body) }
   }
 
   /// A directory that nobody else may enter, removed in the end.
@@ -30,12 +33,13 @@ struct RunEnvironment: Sendable {
 
   private static func with<Result>(
     _ given: ServerChoice,
+    needing needs: ServerNeeds,
     in directory: URL,
     _ body: (RunEnvironment) async throws -> Result
   ) async throws -> Result {
     var choice = given
     var server: LocalRedisServer?
-    if choice.redisURL == nil {
+    if choice.redisURL == nil, needs.contains(.stock) {
       let started = try await LocalRedisServer.start(in: directory)
       choice.redisURL = started.url
       server = started
@@ -45,7 +49,8 @@ struct RunEnvironment: Sendable {
     }
     let redis = server.map { "a redis-server of its own at \($0.portURL)" } ?? "the given Redis server"
     let database = given.database.map { "the database \($0.description)" } ?? "a database of its own"
-    let environment = RunEnvironment(choice: choice, description: "on \(redis) and \(database)")
+    let description = needs == .none ? "on \(database), without Redis" : "on \(redis) and \(database)"
+    let environment = RunEnvironment(choice: choice, description: description)
     do {
       let result = try await body(environment)
       await server?.stop()

@@ -14,8 +14,8 @@ struct RunTally: Hashable, Sendable {
 
   mutating func count(_ outcome: PurchaseOutcome) {
     switch outcome {
-    case .accepted(_, _, isRepeat: false): accepted += 1
-    case .accepted(_, _, isRepeat: true): duplicate += 1
+    case .accepted(_, _, isRepeat: false), .held(_, _, _, isRepeat: false): accepted += 1
+    case .accepted(_, _, isRepeat: true), .held(_, _, _, isRepeat: true): duplicate += 1
     case .refused(.soldOut, _): soldOut += 1
     case .refused(.limit, _): limited += 1
     case .refused(.early, _), .refused(.closed, _), .refused(.frozen, _): failed += 1
@@ -50,7 +50,7 @@ extension PurchaseOutcome {
   /// Whether the servers have decided it, though it be by an error of the one purchase.
   fileprivate var isAnswer: Bool {
     switch self {
-    case .accepted, .refused, .cancelled: true
+    case .accepted, .held, .refused, .cancelled: true
     case .unknown: false
     case .failed(let error): !error.isTransient
     }
@@ -59,7 +59,7 @@ extension PurchaseOutcome {
   /// Why it counts as failed, for standard error; nil for what a sale produces by the million.
   var fault: String? {
     switch self {
-    case .accepted, .refused(.soldOut, _), .refused(.limit, _): nil
+    case .accepted, .held, .refused(.soldOut, _), .refused(.limit, _): nil
     case .refused(.early, _): "the sale is not open yet"
     case .refused(.closed, _): "the sale is closed"
     case .refused(.frozen, _): "the bucket is frozen"

@@ -27,13 +27,6 @@ struct SaleCommand: AsyncParsableCommand {
 
     @Option(
       parsing: .unconditional,
-      help: ArgumentHelp("Parts that the stock is split into; this version sells from 1.", valueName: "n"),
-      transform: Parse.buckets
-    )
-    var buckets: Int64 = 1
-
-    @Option(
-      parsing: .unconditional,
       help: ArgumentHelp("Units that one user may have; 0, as without it, for no limit.", valueName: "n"),
       transform: Parse.number("--limit", 0...StockLimits.quantityMax)
     )
@@ -53,19 +46,14 @@ struct SaleCommand: AsyncParsableCommand {
     )
     var closes: Int64 = 0
 
-    @Option(
-      help: ArgumentHelp("How purchases reach the database: redis-mq, one bucket and messages.", valueName: "p"),
-      transform: Parse.path
-    )
-    var path: SalePath = .redisMQ
-
+    @OptionGroup var path: PathOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var servers: ServerOptions
 
     func run() async throws {
-      let terms = SaleTerms(buckets: Int(buckets), limit: limit, opensMs: opens, closesMs: closes)
-      try await Deployment.with(servers.choice) { deployment in
-        let sale = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path)
+      let terms = SaleTerms(buckets: path.bucketCount, limit: limit, opensMs: opens, closesMs: closes)
+      try await Deployment.with(servers.choice, needing: .of(path.path)) { deployment in
+        let sale = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path.path)
         try SaleView(await deployment.doorbuster.status(sale.sku)).print(json: output.json)
       }
     }
@@ -90,7 +78,7 @@ struct SaleCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-      try await Deployment.with(servers.choice) { deployment in
+      try await Deployment.with(servers.choice, for: sku) { deployment in
         guard watch else { return try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json) }
         try await watch(deployment.doorbuster)
       }
@@ -128,7 +116,7 @@ struct SaleCommand: AsyncParsableCommand {
     @OptionGroup var servers: ServerOptions
 
     func run() async throws {
-      try await Deployment.with(servers.choice) { deployment in
+      try await Deployment.with(servers.choice, for: sku) { deployment in
         try await deployment.doorbuster.restock(sku, token: token, quantity: quantity)
         try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json)
       }
@@ -146,7 +134,7 @@ struct SaleCommand: AsyncParsableCommand {
     @OptionGroup var servers: ServerOptions
 
     func run() async throws {
-      try await Deployment.with(servers.choice) { deployment in
+      try await Deployment.with(servers.choice, for: sku) { deployment in
         try await deployment.doorbuster.closeSale(sku)
         try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json)
       }

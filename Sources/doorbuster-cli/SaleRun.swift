@@ -19,6 +19,7 @@ struct SaleRun: Sendable {
 
   let deployment: Deployment
   let skus: [SKU]
+  let needs: ServerNeeds
   let stop: StopSignal
   let progress: ProgressLine
   let faults: FaultReport
@@ -68,9 +69,10 @@ struct SaleRun: Sendable {
     _ next: @escaping @Sendable () throws -> Purchase?
   ) async throws -> RunTally {
     let total = SharedTally()
+    let executor = needs.contains(.stock) ? deployment.stock.redis.taskExecutor : nil
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<Self.concurrency {
-        group.addTask(executorPreference: deployment.stock.redis.taskExecutor) {
+        group.addTask(executorPreference: executor) {
           while !stop.isStopping, let purchase = try next() {
             let outcome = await deployment.doorbuster.purchase(purchase)
             let (tally, silence) = total.count(outcome)

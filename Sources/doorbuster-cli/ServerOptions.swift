@@ -23,8 +23,11 @@ struct ServerOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The database: sqlite:PATH or mysql://user[:password]@host[:port]/database[?socket=PATH][&tls=required][&ca=PATH].",
-      discussion: "Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
+      "The database: sqlite:PATH or mysql://user:password@host:port/database.",
+      discussion: """
+        A mysql URL may go on with ?socket=PATH (and no host), tls=required or tls=verify, and ca=PATH, joined by &. \
+        Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.
+        """,
       valueName: "url"
     )
   )
@@ -52,6 +55,14 @@ struct ServerChoice: Equatable {
   /// The URL of the broker's Redis server; nil for the server of the stock.
   var brokerURL: String?
   var database: DatabaseChoice?
+
+  /// Whether opening the database makes no new one.
+  var isDatabaseThere: Bool {
+    switch database ?? .sqlite(path: Deployment.defaultDatabasePath) {
+    case .sqlite(let path): FileManager.default.fileExists(atPath: path)
+    case .mysql: true
+    }
+  }
 
   /// - Throws: ``CommandFailure`` for a kind of server that this program does not know. URLs are not repeated in its
   ///   text beyond their scheme: they may hold a password.

@@ -8,9 +8,10 @@ struct WorkerCommand: AsyncParsableCommand {
     commandName: "worker",
     abstract: "Bring accepted purchases into the database, until SIGINT or SIGTERM.",
     discussion: """
-      Reads committed messages, writes orders, then acknowledges; follows the buckets' logs; and answers the broker's \
-      check-backs. Any number of workers may share the work. A stop finishes the batch under way, so that nothing is \
-      lost; what a worker that died had taken goes to another one.
+      Reads committed messages, writes orders, then acknowledges; follows the buckets' logs, stores what they deliver, and \
+      trims them; answers the broker's check-backs; and ends the holds that are over on the path database. Any number of \
+      workers may share the work. A stop finishes the batch under way, so that nothing is lost; what a worker that died \
+      had taken goes to another one, within seconds.
       """
   )
 
@@ -41,7 +42,7 @@ struct WorkerCommand: AsyncParsableCommand {
   func run() async throws {
     let checks = CheckSettings(afterMs: checkAfter, checksMax: checksMax)
     let logger = Deployment.quietLogger(.notice)
-    try await Deployment.with(servers.choice, checks: checks, logger: logger) { deployment in
+    try await Deployment.withAllSales(servers.choice, checks: checks, logger: logger) { deployment in
       let worker = deployment.doorbuster.worker()
       let group = ServiceGroup(
         services: [StartNote(), worker, deployment.doorbuster.checkBack()],
@@ -57,7 +58,8 @@ struct WorkerCommand: AsyncParsableCommand {
     let rows: [(String, Int64)] = [
       ("acknowledged", counters.acknowledged), ("retried", counters.retried),
       ("deadLettered", counters.deadLettered), ("rejected", counters.rejected), ("conflicts", counters.conflicts),
-      ("logEvents", counters.logEvents), ("fromLog", counters.fromLog), ("haltedBuckets", counters.haltedBuckets),
+      ("logEvents", counters.logEvents), ("fromLog", counters.fromLog), ("expired", counters.expired),
+      ("haltedBuckets", counters.haltedBuckets),
     ]
     if output.json {
       try Output.json(Dictionary(uniqueKeysWithValues: rows))

@@ -6,9 +6,13 @@ struct FusedStore: OrderStore {
   let orders: any OrderStore
   let fuse: Fuse
 
-  func record(_ batch: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
+  func record(
+    _ batch: [Order],
+    as state: OrderState,
+    rejecting: Bool
+  ) async throws(OrderStoreError) -> [RecordOutcome] {
     fuse.pass(.record, .before)
-    let outcomes = try await orders.record(batch)
+    let outcomes = try await orders.record(batch, as: state, rejecting: rejecting)
     fuse.pass(.record, .after)
     return outcomes
   }

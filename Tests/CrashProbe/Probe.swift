@@ -60,6 +60,7 @@ struct Probe {
     configuration.storeFromLogAfter = .milliseconds(1_200)
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
+    configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
     return configuration
   }
@@ -125,7 +126,7 @@ struct Probe {
   private func buy(_ click: Purchase) async {
     for _ in 0..<20 {
       switch await doorbuster.purchase(click) {
-      case .accepted: return tell(click.token)
+      case .accepted, .held: return tell(click.token)
       case .refused, .cancelled: return
       case .unknown, .failed: continue
       }

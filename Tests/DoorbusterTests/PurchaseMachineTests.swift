@@ -11,7 +11,7 @@ struct PurchaseMachineTests {
 
   /// A machine whose deduction is the next to be answered.
   private func deducting() -> PurchaseMachine {
-    var machine = PurchaseMachine()
+    var machine = PurchaseMachine(courier: .messages)
     #expect(machine.start() == .verify)
     #expect(machine.verified() == .sendHalf)
     #expect(machine.halfSent(half) == .deduct)
@@ -19,9 +19,9 @@ struct PurchaseMachineTests {
   }
 
   /// A machine whose commit is the next to be answered.
-  private func committing(isRepeat: Bool = false) -> PurchaseMachine {
+  private func committing() -> PurchaseMachine {
     var machine = deducting()
-    #expect(machine.deducted(.accepted(remaining: 7, sequence: 3, isRepeat: isRepeat)) == .commit(half))
+    #expect(machine.deducted(.accepted(remaining: 7, sequence: 3, isRepeat: false)) == .commit(half))
     return machine
   }
 
@@ -33,19 +33,10 @@ struct PurchaseMachineTests {
     #expect(machine.committed(.committed) == .answer(accepted, rollBack: nil))
   }
 
-  @Test("commits a repeated purchase too, as its first commit may be lost")
-  func commitsRepeats() {
-    var machine = committing(isRepeat: true)
-    #expect(
-      machine.committed(.committed)
-        == .answer(.accepted(remaining: 7, sequence: 3, isRepeat: true), rollBack: nil)
-    )
-  }
-
   @Test("sends the message again as a plain one where its half is gone")
   func sendsPlainWhereGone() {
     var machine = committing()
-    #expect(machine.committed(.gone) == .sendPlain)
+    #expect(machine.committed(.gone) == .sendPlain(isHeld: false))
     #expect(machine.plainSent() == .answer(accepted, rollBack: nil))
   }
 
@@ -57,7 +48,7 @@ struct PurchaseMachineTests {
   )
   func sendsPlainWhereLost(error: MessagingError) {
     var machine = committing()
-    #expect(machine.commitFailed(error) == .sendPlain)
+    #expect(machine.commitFailed(error) == .sendPlain(isHeld: false))
     #expect(machine.plainSent() == .answer(accepted, rollBack: nil))
   }
 
@@ -69,7 +60,7 @@ struct PurchaseMachineTests {
   )
   func unknownWithoutAcknowledgement(error: MessagingError) {
     var machine = committing()
-    #expect(machine.commitFailed(Sample.brokerSilent) == .sendPlain)
+    #expect(machine.commitFailed(Sample.brokerSilent) == .sendPlain(isHeld: false))
     guard case .answer(.unknown(let reason), rollBack: nil) = machine.plainFailed(error) else {
       Issue.record("not unknown")
       return
@@ -84,7 +75,7 @@ struct PurchaseMachineTests {
     ]
   )
   func failsWithoutHalf(error: MessagingError) {
-    var machine = PurchaseMachine()
+    var machine = PurchaseMachine(courier: .messages)
     #expect(machine.start() == .verify)
     #expect(machine.verified() == .sendHalf)
     #expect(machine.halfFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: nil))
@@ -122,7 +113,7 @@ struct PurchaseMachineTests {
     ]
   )
   func verifiesFirst(error: StockError) {
-    var machine = PurchaseMachine()
+    var machine = PurchaseMachine(courier: .messages)
     #expect(machine.start() == .verify)
     #expect(machine.verifyFailed(error) == .answer(.failed(DoorbusterError(error)), rollBack: nil))
   }

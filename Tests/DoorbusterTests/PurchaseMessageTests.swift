@@ -11,6 +11,10 @@ struct PurchaseMessageTests {
     let message = PurchaseMessage(purchase: purchase, bucket: 2, createdAtMs: 128)
     #expect(message.encoded() == [1, 1, 0x73, 1, 0x75, 1, 0x74, 0xAC, 0x02, 2, 0x80, 0x01])
     #expect(try PurchaseMessage(decoding: message.encoded()) == message)
+    // What is held says so by its version; all else is the same.
+    let held = PurchaseMessage(purchase: purchase, bucket: 2, createdAtMs: 128, isHeld: true)
+    #expect(held.encoded() == [2, 1, 0x73, 1, 0x75, 1, 0x74, 0xAC, 0x02, 2, 0x80, 0x01])
+    #expect(try PurchaseMessage(decoding: held.encoded()) == held)
   }
 
   @Test("comes back as it was, at all bounds", arguments: [1, 127, 128, StockLimits.quantityMax], [0, 1, 16383])
@@ -52,7 +56,8 @@ struct PurchaseMessageTests {
       [1, 1, 0x73, 1, 0x75, 1, 0x74, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0],
       [1, 1, 0x73, 1, 0x75, 1, 0x74, 0x81, 0x00, 0, 0],
       [1, 1, 0x73, 1, 0x75, 1, 0x74, 1, 0x80, 0x80, 0x01, 0],
-      [2, 1, 0x73, 1, 0x75, 1, 0x74, 1, 0, 0],
+      [0, 1, 0x73, 1, 0x75, 1, 0x74, 1, 0, 0],
+      [3, 1, 0x73, 1, 0x75, 1, 0x74, 1, 0, 0],
     ] as [[UInt8]]
   )
   func outOfBounds(bytes: [UInt8]) {
@@ -63,9 +68,12 @@ struct PurchaseMessageTests {
   func hostileBytes() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var random = SeededRandom(seed: seed)
-    let valid = PurchaseMessage(purchase: try Sample.purchase(), bucket: 5, createdAtMs: 77).encoded()
-    for _ in 0..<20_000 {
-      var bytes = valid
+    let purchase = try Sample.purchase()
+    let valid = [false, true].map {
+      PurchaseMessage(purchase: purchase, bucket: 5, createdAtMs: 77, isHeld: $0).encoded()
+    }
+    for number in 0..<20_000 {
+      var bytes = valid[number % 2]
       for _ in 0..<Int.random(in: 1...4, using: &random) {
         let place = Int.random(in: 0..<bytes.count, using: &random)
         bytes[place] = UInt8.random(in: 0...255, using: &random)

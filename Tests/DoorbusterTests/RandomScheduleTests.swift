@@ -42,14 +42,16 @@ struct RandomScheduleTests {
 
 /// One seeded schedule over a sale.
 final class RandomSchedule {
-  /// The log makes good what messages lose, and so hides what they lose: half of the schedules do without it.
-  enum Delivery: CaseIterable { case messagesAndLog, messagesAlone }
+  /// The log makes good what messages lose, and so hides what they lose: some of the schedules do without it.
+  enum Delivery: CaseIterable { case messagesAndLog, messagesAlone, log }
 
   let world: World
   let auditor = Auditor()
   private let sku: SKU
   private let databaseStock: Int64
   private let lengthMs: Int64 = 40_000
+  /// How many of the purchases are held first.
+  private let holding: Double
   private let orchestrators = [Process("orchestrator 1"), Process("orchestrator 2")]
   private let workers = [Process("worker 1"), Process("worker 2")]
   private let operators = Process("buyers")
@@ -57,6 +59,8 @@ final class RandomSchedule {
   init(seed: UInt64, _ delivery: Delivery) throws {
     world = World(seed: seed)
     if delivery == .messagesAlone { world.settings.overdueMs = Int64(1) << 50 }
+    if delivery == .log { world.settings.courier = .log }
+    holding = world.random.chance(0.5) ? 0.5 : 0
     sku = try SKU("shoe")
     let units = world.pick(3...40)
     databaseStock = world.random.chance(0.2) ? max(0, units - world.pick(1...8)) : units
@@ -87,6 +91,7 @@ final class RandomSchedule {
       worker.restart()
       world.work(in: worker)
     }
+    // All holds are over by then.
     _ = world.run(forMs: 45_000)
     world.broker.resumeParked(nowMs: world.nowMs)
     let isAtRest = world.run(forMs: 600_000) { $0.isAtRest }
@@ -101,8 +106,12 @@ final class RandomSchedule {
       let token = try Token("t\(number)")
       let purchase = try Purchase(sku: sku, user: user, token: token, quantity: world.pick(1...3))
       let atMs = world.pick(0...lengthMs - 10_000)
-      buy(purchase, afterMs: atMs, retries: 3)
-      if world.random.chance(0.2) { buy(purchase, afterMs: atMs + world.pick(0...50), retries: 0) }
+      let holdMs = world.random.chance(holding) ? world.pick(1...12_000) : nil
+      buy(purchase, holdMs: holdMs, afterMs: atMs, retries: 3)
+      // A buyer who changes their mind about holding asks for the same token.
+      if world.random.chance(0.1) { buy(purchase, afterMs: atMs + world.pick(0...4_000), retries: 0) }
+      if holdMs != nil, world.random.chance(0.6) { confirm(purchase, afterMs: atMs + world.pick(0...12_000)) }
+      if world.random.chance(0.2) { buy(purchase, holdMs: holdMs, afterMs: atMs + world.pick(0...50), retries: 0) }
       if world.random.chance(0.1) {
         let other = try Purchase(sku: sku, user: UserID("thief\(world.pick(0...5))"), token: token, quantity: 1)
         buy(other, afterMs: atMs + world.pick(0...5_000), retries: 1)
@@ -111,25 +120,38 @@ final class RandomSchedule {
     }
   }
 
-  private func buy(_ purchase: Purchase, afterMs: Int64, retries: Int) {
+  private func buy(_ purchase: Purchase, holdMs: Int64? = nil, afterMs: Int64, retries: Int) {
     let process = orchestrators[Int(world.pick(0...1))]
     world.after(afterMs) { [self] in
       auditor.asked(purchase)
-      world.attempt(purchase, in: process) { [self] outcome in
+      world.attempt(purchase, holdMs: holdMs, in: process) { [self] outcome in
         auditor.heard(outcome, of: purchase)
         switch outcome {
-        case .accepted, .cancelled: break
+        case .accepted, .held, .cancelled: break
         case .refused, .unknown, .failed:
           guard retries > 0, world.random.chance(0.7) else { return }
-          buy(purchase, afterMs: world.pick(0...12_000), retries: retries - 1)
+          buy(purchase, holdMs: holdMs, afterMs: world.pick(0...12_000), retries: retries - 1)
         }
       }
     }
   }
 
+  private func confirm(_ purchase: Purchase, afterMs: Int64) {
+    let id = world.home(of: purchase)
+    world.after(afterMs) { [self] in
+      auditor.confirmAsked(purchase.token)
+      world.stock(operators) { world throws(StockError) in
+        try world.stock.with(id) { bucket throws(StockError) in
+          try bucket.confirm(purchase.token, nowMs: world.nowMs)
+        }
+      } _: { [self] in
+        if case .success(.confirmed) = $0 { auditor.heardConfirmed(purchase.token) }
+      }
+    }
+  }
+
   private func cancel(_ purchase: Purchase, afterMs: Int64) {
-    let buckets = world.orders.sales[sku]?.terms.buckets ?? 1
-    let id = BucketID(sku: sku, index: purchase.user.homeBucket(among: buckets))
+    let id = world.home(of: purchase)
     world.after(afterMs) { [self] in
       auditor.cancelAsked(purchase.token)
       world.stock(operators) { world throws(StockError) in

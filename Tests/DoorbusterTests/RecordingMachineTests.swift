@@ -11,7 +11,7 @@ struct RecordingMachineTests {
   func acknowledges() throws {
     let purchases = try (1...4).map { try Sample.purchase("t\($0)") }
     var machine = RecordingMachine(purchases.enumerated().map { Sample.delivery($1, id: "m\($0)") })
-    #expect(machine.start() == .record(purchases.map { Sample.order($0) }))
+    #expect(machine.start() == .record(purchases.map { Sample.order($0) }, as: .sold))
     #expect(
       machine.recorded([
         .recorded, .alreadyRecorded(.held), .alreadyRecorded(.sold), .alreadyRecorded(.cancelled),
@@ -29,7 +29,7 @@ struct RecordingMachineTests {
       isRedelivery: false
     )
     var machine = RecordingMachine([bad, Sample.delivery(good, id: "m2")])
-    #expect(machine.start() == .record([Sample.order(good)]))
+    #expect(machine.start() == .record([Sample.order(good)], as: .sold))
     #expect(
       machine.recorded([.recorded])
         == .finish([.deadLetter("malformed purchase message: it ends before its version"), .acknowledge])
@@ -72,11 +72,11 @@ struct RecordingMachineTests {
     let orders = try (1...5).map { Sample.order(try Sample.purchase("t\($0)")) }
     var machine = RecordingMachine(orders.enumerated().map { Sample.delivery($1.purchase, id: "m\($0)") })
     let refused = OrderStoreError(.refused, "t2 can't be written")
-    #expect(machine.start() == .record(orders))
-    #expect(machine.recordFailed(refused) == .record(Array(orders[0..<2])))
-    #expect(machine.recordFailed(refused) == .record([orders[0]]))
-    #expect(machine.recorded([.recorded]) == .record([orders[1]]))
-    #expect(machine.recordFailed(refused) == .record(Array(orders[2..<5])))
+    #expect(machine.start() == .record(orders, as: .sold))
+    #expect(machine.recordFailed(refused) == .record(Array(orders[0..<2]), as: .sold))
+    #expect(machine.recordFailed(refused) == .record([orders[0]], as: .sold))
+    #expect(machine.recorded([.recorded]) == .record([orders[1]], as: .sold))
+    #expect(machine.recordFailed(refused) == .record(Array(orders[2..<5]), as: .sold))
     var expected = Array(repeating: Disposition.acknowledge, count: 5)
     expected[1] = .retry(refused.message, countsAsAttempt: true)
     #expect(machine.recorded([.recorded, .recorded, .recorded]) == .finish(expected))
@@ -87,10 +87,46 @@ struct RecordingMachineTests {
     let orders = try (1...2).map { Sample.order(try Sample.purchase("t\($0)")) }
     var machine = RecordingMachine(orders.enumerated().map { Sample.delivery($1.purchase, id: "m\($0)") })
     _ = machine.start()
-    #expect(machine.recordFailed(OrderStoreError(.refused, "one of them")) == .record([orders[0]]))
-    #expect(machine.recorded([.recorded]) == .record([orders[1]]))
+    #expect(machine.recordFailed(OrderStoreError(.refused, "one of them")) == .record([orders[0]], as: .sold))
+    #expect(machine.recorded([.recorded]) == .record([orders[1]], as: .sold))
     let retry = Disposition.retry(Sample.databaseGone.message, countsAsAttempt: false)
     #expect(machine.recordFailed(Sample.databaseGone) == .finish([.acknowledge, retry]))
+  }
+
+  @Test("records what is held as held, apart from what is sold")
+  func held() throws {
+    let purchases = try (1...3).map { try Sample.purchase("t\($0)") }
+    let orders = purchases.map { Sample.order($0) }
+    var deliveries = purchases.enumerated().map { Sample.delivery($1, id: "m\($0)") }
+    let body = PurchaseMessage(purchase: purchases[1], bucket: 0, createdAtMs: 1000, isHeld: true)
+    deliveries[1].message = body.message(topic: Sample.topic)
+    var machine = RecordingMachine(deliveries)
+    #expect(machine.start() == .record([orders[1]], as: .held))
+    #expect(machine.recorded([.recorded]) == .record([orders[0], orders[2]], as: .sold))
+    #expect(machine.recorded([.recorded, .recorded]) == .finish(Array(repeating: .acknowledge, count: 3)))
+  }
+
+  @Test("rejects nothing by itself: what to do about a short stock is decided product by product")
+  func relievesShort() throws {
+    let purchases = try [("t1", "shoe"), ("t2", "boot"), ("t3", "shoe")].map { try Sample.purchase($0, sku: $1) }
+    let orders = purchases.map { Sample.order($0) }
+    var machine = RecordingMachine(purchases.enumerated().map { Sample.delivery($1, id: "m\($0)") })
+    _ = machine.start()
+    let boots = ShortageMachine(try Sample.sku("boot"), [orders[1]], as: .sold, readMax: Reliever.readMax)
+    let shoes = ShortageMachine(try Sample.sku(), [orders[0], orders[2]], as: .sold, readMax: Reliever.readMax)
+    let short = RecordOutcome.short(stock: 1)
+    #expect(machine.recorded([short, short, short]) == .relieve([boots, shoes]))
+    let settlement = SettlementMachine(order: orders[0], outcome: .rejected)
+    #expect(machine.relieved([boots, shoes], [[.recorded], [.rejected, short]]) == .settle([settlement]))
+    guard case .finish(let dispositions) = machine.settled([.acknowledge]) else {
+      Issue.record("it does not end")
+      return
+    }
+    #expect(dispositions[0] == .acknowledge && dispositions[1] == .acknowledge)
+    guard case .retry(_, countsAsAttempt: false) = dispositions[2] else {
+      Issue.record("what is short yet is not tried again: \(dispositions[2])")
+      return
+    }
   }
 }
 

@@ -119,7 +119,8 @@ struct SaleTests {
       (-1, SaleTerms(), SalePath.redisMQ), (StockLimits.quantityMax + 1, SaleTerms(), .redisMQ),
       (1, SaleTerms(buckets: 0), .combined), (1, SaleTerms(buckets: 16385), .combined),
       (1, SaleTerms(buckets: 2), .redisMQ), (1, SaleTerms(limit: -1), .redisMQ),
-      (1, SaleTerms(opensMs: -1), .redisMQ), (1, SaleTerms(), .database), (1, SaleTerms(), .buckets),
+      (1, SaleTerms(opensMs: -1), .redisMQ), (1, SaleTerms(buckets: 2), .database),
+      (1, SaleTerms(closesMs: -1), .buckets),
     ] {
       #expect(
         try await code { _ = try await doorbuster.createSale(sku, stock: stock, terms: terms, path: path) } == .invalid
@@ -280,7 +281,9 @@ struct RestockTests {
         _ = try await servers.cancel(all, in: id, fence: false, offSale: false)
         let position = try #require(servers.with { $0.orders.positions[id] })
         let events = try await servers.log(id, after: position, count: 100)
-        _ = try await servers.follow(try LogReading(bucket: id, from: position, events: events).batch)
+        let rules = LogReading.Rules(courier: .log, overdueMs: 0)
+        let reading = try LogReading(bucket: id, from: position, events: events, rules: rules)
+        _ = try await servers.follow(reading.batch(events.count))
       }
       let second = try await code { try await doorbuster.restock(sku, token: token, quantity: -6) }
       let books = try await doorbuster.books(sku)

@@ -68,8 +68,10 @@ private struct History {
     switch Int.random(in: 0..<10, using: &generator) {
     case 0..<4:
       let orders = try (0..<Int.random(in: 1...8, using: &generator)).map { _ in try anyOrder(of: nil) }
-      let expected = orders.map { model.record($0) }
-      guard try await store.record(orders) == expected else { return false }
+      let state: OrderState = Int.random(in: 0..<4, using: &generator) == 0 ? .held : .sold
+      let rejecting = Bool.random(using: &generator)
+      let expected = orders.map { model.record($0, as: state, rejecting: rejecting) }
+      guard try await store.record(orders, as: state, rejecting: rejecting) == expected else { return false }
     case 4..<8:
       let batch = try anyBatch()
       let expected = model.follow(batch)

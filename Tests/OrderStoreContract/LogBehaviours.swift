@@ -16,7 +16,7 @@ extension OrderStoreBehaviour {
       let store = try await fixture.openWithSale()
       let outcome = try await store.follow(nil, nil, nil)
       let position = LogPosition(epoch: 7, sequence: 3)
-      #expect(outcome == LogBatchOutcome(position: position, applied: true, waitingFor: nil, findings: []))
+      #expect(outcome == LogBatchOutcome(position: position, applied: true))
       #expect(try await store.position(of: bucket) == position)
       #expect(try await store.position(of: BucketID(sku: sku, index: 1)) == nil)
       await store.close()
@@ -26,7 +26,7 @@ extension OrderStoreBehaviour {
       let order = try makeOrder("a")
       _ = try await store.record([order])
       let outcome = try await store.follow(nil, purchased(order))
-      #expect(outcome.applied && outcome.waitingFor == nil && outcome.findings == [])
+      #expect(outcome.applied && outcome.stop == nil && outcome.stored == 0)
       #expect(try await store.sequence("a") == 2)
       // The event of another recording of the same purchase is not the one that took the token.
       _ = try await store.follow(purchased(order))
@@ -42,11 +42,14 @@ extension OrderStoreBehaviour {
       let start = LogPosition(epoch: 7, sequence: 0)
       let waiting = try await store.follow(makeBatch(from: start, entries))
       let position = LogPosition(epoch: 7, sequence: 2)
-      #expect(waiting == LogBatchOutcome(position: position, applied: true, waitingFor: 3, findings: []))
+      #expect(
+        waiting
+          == LogBatchOutcome(position: position, applied: true, stop: .init(sequence: 3, reason: .missing))
+      )
       #expect(try await store.state("a") == .sold)
       _ = try await store.record([second])
       let rest = try await store.follow(makeBatch(from: position, Array(entries[2...])))
-      #expect(rest.position == LogPosition(epoch: 7, sequence: 4) && rest.waitingFor == nil)
+      #expect(rest.position == LogPosition(epoch: 7, sequence: 4) && rest.stop == nil)
       #expect(try await store.state("a") == .cancelled)
       #expect(try await store.sequence("b") == 3)
       await store.close()
@@ -54,7 +57,7 @@ extension OrderStoreBehaviour {
     OrderStoreBehaviour("a log that waits at its first event has not moved") { fixture in
       let store = try await fixture.openWithSale()
       let outcome = try await store.follow(purchased(makeOrder("a")))
-      #expect(outcome.applied && outcome.waitingFor == 1 && outcome.position.sequence == 0)
+      #expect(outcome.applied && outcome.stop?.sequence == 1 && outcome.position.sequence == 0)
       #expect(try await store.position(of: bucket)?.sequence ?? 0 == 0)
       #expect(try await store.order(sku, token: Token("a")) == nil)
       await store.close()
@@ -63,7 +66,7 @@ extension OrderStoreBehaviour {
       let store = try await fixture.openWithSale()
       let order = try makeOrder("a", quantity: 4)
       let outcome = try await store.follow(nil, purchased(order, store: true))
-      #expect(outcome.findings == [.stored(order.numbered(2))])
+      #expect(outcome.stored == 1 && outcome.stop == nil)
       #expect(try await store.order(sku, token: Token("a")) == StoredOrder(order: order.numbered(2), state: .sold))
       #expect(try await store.record([order]) == [.alreadyRecorded(.sold)])
       #expect(try await store.stock() == 96)
@@ -83,7 +86,7 @@ extension OrderStoreBehaviour {
       let store = try await fixture.openWithSale()
       let order = try makeOrder("a", quantity: 4)
       let outcome = try await store.follow(purchased(order, .cancelled, store: true), moved("a", to: .cancelled))
-      #expect(outcome.findings == [.stored(order.numbered(1))])
+      #expect(outcome.stored == 1 && outcome.stop == nil)
       #expect(try await store.record([order]) == [.alreadyRecorded(.cancelled)])
       #expect(
         try await store.totals(of: sku)
@@ -91,13 +94,25 @@ extension OrderStoreBehaviour {
       )
       await store.close()
     },
-    OrderStoreBehaviour("a purchase from the log that finds the stock short is rejected") { fixture in
+    OrderStoreBehaviour("the log stops before a purchase that it is to store while the stock is short") { fixture in
       let store = try await fixture.openWithSale(stock: 3)
-      let (big, small) = (try makeOrder("a", quantity: 4), try makeOrder("b", quantity: 3))
-      let outcome = try await store.follow(purchased(big, store: true), purchased(small, store: true))
-      #expect(outcome.findings == [.rejected(big.numbered(1)), .stored(small.numbered(2))])
-      #expect(try await store.state("a") == .rejected)
-      #expect(try await store.stock() == 0)
+      let (small, big) = (try makeOrder("a", quantity: 2), try makeOrder("b", quantity: 2))
+      let outcome = try await store.follow(purchased(small, store: true), purchased(big, store: true), nil)
+      let position = LogPosition(epoch: 7, sequence: 1)
+      let stop = LogBatchOutcome.Stop(sequence: 2, reason: .short(stock: 1))
+      #expect(outcome == LogBatchOutcome(position: position, applied: true, stop: stop, stored: 1))
+      #expect(try await store.position(of: bucket) == position)
+      #expect(try await store.order(sku, token: Token("b")) == nil)
+      // Its caller waits for units, or rejects it and takes its deduction off sale; then the log goes on.
+      #expect(try await store.record([big]) == [.rejected])
+      for storing in [true, false] {
+        let rejected = try await store.follow(purchased(big, store: storing), nil)
+        #expect(rejected.position == position && rejected.stop == .init(sequence: 2, reason: .rejected))
+      }
+      let rest = try await store.follow(purchased(big, .cancelled, store: true), moved("b", to: .cancelled))
+      #expect(rest == LogBatchOutcome(position: LogPosition(epoch: 7, sequence: 3), applied: true))
+      #expect(try await store.state("b") == .rejected)
+      #expect(try await store.stock() == 1)
       await store.close()
     },
     OrderStoreBehaviour("units given back in a batch serve the purchases after it in the batch") { fixture in
@@ -107,28 +122,56 @@ extension OrderStoreBehaviour {
         moved("a", to: .cancelled),
         purchased(makeOrder("b"), store: true)
       )
-      #expect(outcome.findings.count == 2)
+      #expect(outcome.stored == 2)
       #expect(try await store.state("b") == .sold)
       #expect(try await store.stock() == 0)
       await store.close()
     },
-    OrderStoreBehaviour("a purchase that differs from its token's row is a finding, and changes nothing") { fixture in
+    OrderStoreBehaviour("the log stops before a standing purchase that differs from its token's row") { fixture in
       let store = try await fixture.openWithSale()
       let order = try makeOrder("a")
       _ = try await store.record([order])
-      let other = try makeOrder("a", user: "other")
-      let outcome = try await store.follow(purchased(other, store: true))
-      #expect(outcome.findings == [.conflict(other.numbered(1), with: StoredOrder(order: order, state: .sold))])
-      #expect(outcome.applied && outcome.position.sequence == 1)
-      #expect(try await store.sequence("a") == nil)
+      let stored = StoredOrder(order: order, state: .sold)
+      let start = LogPosition(epoch: 7, sequence: 0)
+      let stop = LogBatchOutcome.Stop(sequence: 1, reason: .conflict(stored))
+      for other in [try makeOrder("a", user: "other"), try makeOrder("a", quantity: 2)] {
+        for (state, storing) in [(OrderState.sold, true), (.held, true), (.sold, false)] {
+          let outcome = try await store.follow(makeBatch(from: start, [purchased(other, state, store: storing)]))
+          #expect(outcome == LogBatchOutcome(position: start, applied: true, stop: stop))
+        }
+      }
+      // One that is over has nothing to be given back.
+      let over = try await store.follow(purchased(makeOrder("a", user: "other"), .cancelled, store: true))
+      #expect(over == LogBatchOutcome(position: LogPosition(epoch: 7, sequence: 1), applied: true))
+      #expect(try await store.order(sku, token: Token("a")) == stored)
       #expect(try await store.stock() == 99)
+      await store.close()
+    },
+    OrderStoreBehaviour("a purchase moves its order on to where it stands, and never back") { fixture in
+      let store = try await fixture.openWithSale()
+      let states: [OrderState] = [.held, .sold, .cancelled]
+      for (was, name) in zip(states, ["h", "s", "c"]) {
+        for (index, state) in states.enumerated() {
+          for storing in [true, false] {
+            let order = try makeOrder("\(name)\(index)\(storing)", quantity: 2)
+            _ = try await store.follow(purchased(order, was, store: true))
+            let before = try await store.stock()
+            let outcome = try await store.follow(purchased(order, state, store: storing))
+            #expect(outcome.stop == nil && outcome.stored == 0)
+            let expected = [.held: 0, .sold: 1, .cancelled: 2][was, default: 0] < index ? state : was
+            #expect(try await store.state("\(name)\(index)\(storing)") == expected, "\(was) to \(state)")
+            let isBack = was != .cancelled && expected == .cancelled
+            #expect(try await store.stock() == (before ?? 0) + (isBack ? 2 : 0))
+          }
+        }
+      }
       await store.close()
     },
     OrderStoreBehaviour("a batch that starts elsewhere or in another epoch changes nothing") { fixture in
       let store = try await fixture.openWithSale()
       let entry = purchased(try makeOrder("a"), store: true)
       let early = try await store.follow(makeBatch(from: LogPosition(epoch: 7, sequence: 5), [entry]))
-      #expect(!early.applied && early.position.sequence == 0 && early.findings == [])
+      #expect(early == LogBatchOutcome(position: LogPosition(epoch: 7, sequence: 0), applied: false))
       _ = try await store.follow(nil, nil)
       let position = LogPosition(epoch: 7, sequence: 2)
       for from in [
@@ -136,7 +179,7 @@ extension OrderStoreBehaviour {
         LogPosition(epoch: 8, sequence: 2), LogPosition(epoch: 8, sequence: 0),
       ] {
         let outcome = try await store.follow(makeBatch(from: from, [entry]))
-        #expect(outcome == LogBatchOutcome(position: position, applied: false, waitingFor: nil, findings: []))
+        #expect(outcome == LogBatchOutcome(position: position, applied: false))
       }
       #expect(try await store.position(of: bucket) == position)
       #expect(try await store.order(sku, token: Token("a")) == nil)
@@ -242,7 +285,7 @@ extension OrderStoreBehaviour {
     OrderStoreBehaviour("news of a token that was never bought is passed over") { fixture in
       let store = try await fixture.openWithSale()
       let outcome = try await store.follow(moved("a", to: .cancelled), moved("b", user: "u", to: .sold))
-      #expect(outcome.applied && outcome.position.sequence == 2 && outcome.findings == [])
+      #expect(outcome.applied && outcome.position.sequence == 2 && outcome.stop == nil)
       #expect(try await store.totals(of: sku)?.orders == [:])
       await store.close()
     },

@@ -8,43 +8,42 @@ struct OrderBookModel {
   var restocks: [SKU: [Token: Int64]] = [:]
   var positions: [BucketID: LogPosition] = [:]
 
-  mutating func record(_ order: Order, as state: OrderState = .sold) -> RecordOutcome {
+  mutating func record(_ order: Order, as state: OrderState = .sold, rejecting: Bool = true) -> RecordOutcome {
     let (sku, token, quantity) = (order.purchase.sku, order.purchase.token, order.purchase.quantity)
     guard let available = stock[sku] else { return .unknownProduct }
     if let known = orders[sku]?[token] {
-      let isSame =
-        known.order.purchase.user == order.purchase.user && known.order.purchase.quantity == quantity
-        && known.order.bucket == order.bucket
-      return isSame ? .alreadyRecorded(known.state) : .conflict(known)
+      return isSame(known, order) ? .alreadyRecorded(known.state) : .conflict(known)
     }
     let needsStock = state == .sold || state == .held
     let isShort = needsStock && available < quantity
+    if isShort && !rejecting { return .short(stock: available) }
     orders[sku, default: [:]][token] = StoredOrder(order: order, state: isShort ? .rejected : state)
     if needsStock && !isShort { stock[sku] = available - quantity }
     return isShort ? .rejected : .recorded
   }
 
+  private func isSame(_ known: StoredOrder, _ order: Order) -> Bool {
+    known.order.purchase.user == order.purchase.user && known.order.purchase.quantity == order.purchase.quantity
+      && known.order.bucket == order.bucket
+  }
+
   mutating func follow(_ batch: LogBatch) -> LogBatchOutcome {
     let sku = batch.bucket.sku
     var position = positions[batch.bucket] ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
-    if position != batch.from {
-      return LogBatchOutcome(position: position, applied: false, waitingFor: nil, findings: [])
-    }
-    var outcome = LogBatchOutcome(position: position, applied: true, waitingFor: nil, findings: [])
+    if position != batch.from { return LogBatchOutcome(position: position, applied: false) }
+    var outcome = LogBatchOutcome(position: position, applied: true)
     for step in batch.steps {
       switch step.entry {
       case nil: break
       case .purchased(var order, let state, let storeIfMissing):
         order.sequence = step.sequence
-        if orders[sku]?[order.purchase.token] == nil, !storeIfMissing {
-          outcome.waitingFor = step.sequence
-        } else if let finding = bring(order, state) {
-          outcome.findings.append(finding)
+        if let reason = bring(order, state, storeIfMissing, &outcome) {
+          outcome.stop = LogBatchOutcome.Stop(sequence: step.sequence, reason: reason)
         }
       case .moved(let token, let user, let state):
         move(token, sku: sku, bucket: batch.bucket.index, user: user, to: state)
       }
-      if outcome.waitingFor != nil { break }
+      if outcome.stop != nil { break }
       position.sequence = step.sequence
     }
     if position != batch.from { positions[batch.bucket] = position }
@@ -52,17 +51,25 @@ struct OrderBookModel {
     return outcome
   }
 
-  private mutating func bring(_ order: Order, _ state: OrderState) -> LogBatchOutcome.Finding? {
-    switch record(order, as: state) {
-    case .recorded: return state == .rejected ? .rejected(order) : .stored(order)
-    case .rejected: return .rejected(order)
-    case .conflict(let known): return .conflict(order, with: known)
-    case .alreadyRecorded:
-      let (sku, token) = (order.purchase.sku, order.purchase.token)
-      if orders[sku]?[token]?.order.sequence == nil { orders[sku]?[token]?.order.sequence = order.sequence }
+  /// Why the batch stops before it; nil where it is done.
+  private mutating func bring(
+    _ order: Order,
+    _ state: OrderState,
+    _ storeIfMissing: Bool,
+    _ outcome: inout LogBatchOutcome
+  ) -> LogBatchOutcome.Stop.Reason? {
+    let (sku, token) = (order.purchase.sku, order.purchase.token)
+    guard let known = orders[sku]?[token] else {
+      guard storeIfMissing else { return .missing }
+      if case .short(let stock) = record(order, as: state, rejecting: false) { return .short(stock: stock) }
+      outcome.stored += 1
       return nil
-    case .unknownProduct, .refused: return nil
     }
+    guard isSame(known, order) else { return state == .held || state == .sold ? .conflict(known) : nil }
+    if known.state == .rejected, state == .held || state == .sold { return .rejected }
+    if known.order.sequence == nil { orders[sku]?[token]?.order.sequence = order.sequence }
+    move(token, sku: sku, bucket: order.bucket, user: nil, to: state)
+    return nil
   }
 
   private mutating func move(_ token: Token, sku: SKU, bucket: Int, user: UserID?, to state: OrderState) {

@@ -68,6 +68,36 @@ extension OrderStoreBehaviour {
       )
       await store.close()
     },
+    OrderStoreBehaviour("an order that is not to be rejected waits, while the stock is short") { fixture in
+      let store = try await fixture.openWithSale(stock: 2)
+      let (order, small) = (try makeOrder("a", quantity: 3), try makeOrder("b"))
+      let outcomes = try await store.record([order, small, order], as: .sold, rejecting: false)
+      #expect(outcomes == [.short(stock: 2), .recorded, .short(stock: 1)])
+      #expect(try await store.order(sku, token: Token("a")) == nil)
+      _ = try await store.restock(sku, token: Token("r"), quantity: 2)
+      #expect(try await store.record([order], as: .sold, rejecting: false) == [.recorded])
+      // What has an order says so, short or not.
+      let differing = try makeOrder("a", quantity: 4)
+      let stored = StoredOrder(order: order, state: .sold)
+      #expect(
+        try await store.record([order, differing], as: .sold, rejecting: false)
+          == [.alreadyRecorded(.sold), .conflict(stored)]
+      )
+      #expect(try await store.stock() == 0)
+      await store.close()
+    },
+    OrderStoreBehaviour("a held order takes its units, and its message is the same order when it is sold") { fixture in
+      let store = try await fixture.openWithSale()
+      let order = try makeOrder("a", quantity: 3)
+      #expect(try await store.record([order], as: .held, rejecting: false) == [.recorded])
+      #expect(try await store.record([order]) == [.alreadyRecorded(.held)])
+      #expect(try await store.order(sku, token: Token("a")) == StoredOrder(order: order, state: .held))
+      #expect(
+        try await store.totals(of: sku)
+          == SaleTotals(stock: 97, orders: [.held: 1], units: [.held: 3], restocked: 0)
+      )
+      await store.close()
+    },
     OrderStoreBehaviour("a short order in a batch is rejected; smaller ones after it take what is left") { fixture in
       let store = try await fixture.openWithSale(stock: 5)
       let outcomes = try await store.record([

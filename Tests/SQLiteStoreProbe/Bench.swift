@@ -47,7 +47,7 @@ struct Bench {
         }
         let bucket = BucketID(sku: sku, index: 0)
         let outcome = try await store.follow(LogBatch(bucket: bucket, from: position, steps: steps))
-        guard outcome.applied, outcome.waitingFor == nil else { throw CancellationError() }
+        guard outcome.applied, outcome.stop == nil else { throw CancellationError() }
         position = outcome.position
       }
     }

@@ -125,24 +125,4 @@ extension ModelServers {
   func releaseBuckets(of sku: SKU, from worker: String) async throws(OrderStoreError) {}
 
   func leases(of sku: SKU) async throws(OrderStoreError) -> [BucketLease] { [] }
-
-  // The model's sales are all decided in buckets.
-
-  func sell(_ purchase: Purchase, holdMs: Int64?, nowMs: Int64) async throws(OrderStoreError) -> SellOutcome {
-    throw OrderStoreError(.refused, "the sale of \(purchase.sku) is not on the path database")
-  }
-
-  func confirmOrder(
-    _ sku: SKU,
-    token: Token,
-    nowMs: Int64
-  ) async throws(OrderStoreError) -> ConfirmOrderOutcome {
-    throw OrderStoreError(.refused, "the sale of \(sku) is not on the path database")
-  }
-
-  func cancelOrder(_ sku: SKU, token: Token) async throws(OrderStoreError) -> CancelOutcome {
-    throw OrderStoreError(.refused, "the sale of \(sku) is not on the path database")
-  }
-
-  func expireHolds(of sku: SKU, nowMs: Int64, limit: Int) async throws(OrderStoreError) -> Int { 0 }
 }

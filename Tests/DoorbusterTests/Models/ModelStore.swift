@@ -46,18 +46,23 @@ struct ModelStore {
     stock[sku, default: 0] -= quantity
   }
 
-  mutating func record(_ batch: [Order]) throws(OrderStoreError) -> [RecordOutcome] {
+  mutating func record(
+    _ batch: [Order],
+    as state: OrderState = .sold,
+    rejecting: Bool = true
+  ) throws(OrderStoreError) -> [RecordOutcome] {
     guard !batch.contains(where: { refusedTokens.contains($0.purchase.token) }) else {
       throw OrderStoreError(.refused, "an order of the batch can't be written")
     }
-    return batch.map { record($0) }
+    return batch.map { record($0, as: state, rejecting: rejecting) }
   }
 
-  private mutating func record(_ order: Order) -> RecordOutcome {
+  private mutating func record(_ order: Order, as state: OrderState, rejecting: Bool) -> RecordOutcome {
     let key = Key(sku: order.purchase.sku, token: order.purchase.token)
     if let row = orders[key] { return row.isSame(order) ? .alreadyRecorded(row.state) : .conflict(row) }
-    guard stock[key.sku] != nil else { return .unknownProduct }
-    return insert(order, .sold) ? .recorded : .rejected
+    guard let units = stock[key.sku] else { return .unknownProduct }
+    if units < order.purchase.quantity, !rejecting { return .short(stock: units) }
+    return insert(order, state) ? .recorded : .rejected
   }
 
   /// False where the stock is short: the row is rejected.
@@ -74,34 +79,58 @@ struct ModelStore {
     return !isShort
   }
 
-  mutating func follow(_ batch: LogBatch) -> LogBatchOutcome {
+  mutating func follow(_ batch: LogBatch) throws(OrderStoreError) -> LogBatchOutcome {
     let position = positions[batch.bucket] ?? LogPosition(epoch: batch.from.epoch, sequence: 0)
-    var outcome = LogBatchOutcome(position: position, applied: false, waitingFor: nil, findings: [])
+    var outcome = LogBatchOutcome(position: position, applied: false)
     guard position == batch.from else { return outcome }
+    guard !batch.steps.contains(where: isRefused) else {
+      throw OrderStoreError(.refused, "an order of the batch can't be written")
+    }
     outcome.applied = true
     for step in batch.steps {
       switch step.entry {
       case .purchased(let order, let state, let storeIfMissing):
-        let key = Key(sku: order.purchase.sku, token: order.purchase.token)
-        if let row = orders[key] {
-          if row.isSame(order) {
-            orders[key]?.order.sequence = order.sequence
-          } else {
-            outcome.findings.append(.conflict(order, with: row))
-          }
-        } else if storeIfMissing {
-          outcome.findings.append(insert(order, state) ? .stored(order) : .rejected(order))
-        } else {
-          outcome.waitingFor = step.sequence
+        if let reason = bring(order, state, storeIfMissing, &outcome) {
+          outcome.stop = LogBatchOutcome.Stop(sequence: step.sequence, reason: reason)
         }
       case .moved(let token, let user, let state): move(batch.bucket, token, user, state)
       case nil: break
       }
-      if outcome.waitingFor != nil { break }
+      if outcome.stop != nil { break }
       outcome.position.sequence = step.sequence
     }
     positions[batch.bucket] = outcome.position
     return outcome
+  }
+
+  private func isRefused(_ step: LogBatch.Step) -> Bool {
+    guard case .purchased(let order, _, _) = step.entry else { return false }
+    return refusedTokens.contains(order.purchase.token)
+  }
+
+  /// Why the log stops before it; nil where it is done.
+  private mutating func bring(
+    _ order: Order,
+    _ state: OrderState,
+    _ storeIfMissing: Bool,
+    _ outcome: inout LogBatchOutcome
+  ) -> LogBatchOutcome.Stop.Reason? {
+    let key = Key(sku: order.purchase.sku, token: order.purchase.token)
+    let takes = state == .held || state == .sold
+    guard let row = orders[key] else {
+      guard storeIfMissing else { return .missing }
+      let units = stock[key.sku] ?? 0
+      if takes, units < order.purchase.quantity { return .short(stock: units) }
+      _ = insert(order, state)
+      outcome.stored += 1
+      return nil
+    }
+    guard row.isSame(order) else { return takes ? .conflict(row) : nil }
+    if row.state == .rejected, takes { return .rejected }
+    orders[key]?.order.sequence = order.sequence
+    let bucket = BucketID(sku: key.sku, index: order.bucket)
+    move(bucket, key.token, nil, state)
+    return nil
   }
 
   private mutating func move(_ bucket: BucketID, _ token: Token, _ user: UserID?, _ state: OrderState) {

@@ -10,6 +10,8 @@ final class Auditor {
   private(set) var heard: [Purchase: [PurchaseOutcome]] = [:]
   private(set) var unanswered: [Purchase: Int] = [:]
   private(set) var cancelsAsked: Set<Token> = []
+  private(set) var confirmsAsked: Set<Token> = []
+  private(set) var confirmed: Set<Token> = []
   private(set) var findings: [String] = []
 
   func asked(_ purchase: Purchase) { unanswered[purchase, default: 0] += 1 }
@@ -21,9 +23,19 @@ final class Auditor {
 
   func cancelAsked(_ token: Token) { cancelsAsked.insert(token) }
 
+  func confirmAsked(_ token: Token) { confirmsAsked.insert(token) }
+
+  func heardConfirmed(_ token: Token) { confirmed.insert(token) }
+
   func accepted(_ purchase: Purchase) -> Bool {
     heard[purchase, default: []].contains {
       if case .accepted = $0 { true } else { false }
+    }
+  }
+
+  func held(_ purchase: Purchase) -> Bool {
+    heard[purchase, default: []].contains {
+      if case .held = $0 { true } else { false }
     }
   }
 
@@ -41,6 +53,7 @@ final class Auditor {
 
   func audit(_ world: World, initialDatabaseStock: Int64, sku: SKU) {
     let live = auditBuckets(world, sku)
+    if initialDatabaseStock >= world.orders.sales[sku]?.stock ?? 0 { auditRejections(world, sku) }
     auditOrders(world, sku, live)
     auditAnswers(world, live)
     let totals = world.orders.totals(of: sku)
@@ -67,10 +80,12 @@ final class Auditor {
         let row = world.orders.orders[.init(sku: sku, token: token)]
         let isOrder =
           row.map {
-            $0.state == .sold && $0.order.bucket == id.index && $0.order.purchase.user == entry.user
+            $0.state == entry.state.ofOrder && $0.order.bucket == id.index && $0.order.purchase.user == entry.user
               && $0.order.purchase.quantity == entry.quantity
           } ?? false
-        if !isOrder { find(world, "\(id) has sold \(token) and its order is \(row.map { "\($0)" } ?? "missing")") }
+        if !isOrder {
+          find(world, "\(id) has \(token) \(entry.state) and its order is \(row.map { "\($0)" } ?? "missing")")
+        }
       }
       let taken = bucket.held + bucket.sold
       if units != taken { find(world, "\(id) counts \(taken) held and sold, and its tokens make \(units)") }
@@ -88,19 +103,31 @@ final class Auditor {
     }
   }
 
+  /// A database that has as many units as the buckets rejects nothing, whatever comes first.
+  private func auditRejections(_ world: World, _ sku: SKU) {
+    for (key, row) in world.orders.orders where key.sku == sku && row.state == .rejected {
+      find(world, "\(key.token) was rejected, and the database was not short: \(row)")
+    }
+  }
+
   private func auditAnswers(_ world: World, _ live: Set<Key>) {
     for (purchase, outcomes) in heard {
       let row = world.orders.orders[.init(sku: purchase.sku, token: purchase.token)]
       let isOrder = row?.order.purchase == purchase
-      if accepted(purchase), !isOrder, !isDead(purchase, world) {
+      if accepted(purchase) || held(purchase), !isOrder, !isDead(purchase, world) {
         find(world, "\(purchase.token) was accepted and is no order: \(row.map { "\($0)" } ?? "missing")")
       }
-      if accepted(purchase), isOrder, row?.state == .cancelled, !cancelsAsked.contains(purchase.token) {
+      let isSale = accepted(purchase) || (held(purchase) && confirmed.contains(purchase.token))
+      if isSale, isOrder, row?.state == .cancelled, !cancelsAsked.contains(purchase.token) {
         find(world, "\(purchase.token) was accepted, and cancelled by nobody")
+      }
+      let mayBeSale = isSale || confirmsAsked.contains(purchase.token) || unanswered[purchase, default: 0] > 0
+      if held(purchase), !mayBeSale, isOrder, row?.state == .sold {
+        find(world, "\(purchase.token) was held, and confirmed by nobody")
       }
       let tookNothing = outcomes.allSatisfy {
         switch $0 {
-        case .accepted, .unknown: false
+        case .accepted, .held, .unknown: false
         case .refused, .cancelled, .failed: true
         }
       }
@@ -110,9 +137,14 @@ final class Auditor {
     }
   }
 
-  /// A token that another buyer's order has: its message is set aside, visibly.
+  /// A token that another buyer's order has: its message is set aside, visibly; where the log delivers, the worker
+  /// tells of it.
   private func isDead(_ purchase: Purchase, _ world: World) -> Bool {
-    world.broker.dead.contains { (try? PurchaseMessage(decoding: $0.message.body))?.purchase == purchase }
+    if world.settings.courier == .log {
+      let row = world.orders.orders[.init(sku: purchase.sku, token: purchase.token)]
+      return row.map { $0.order.purchase != purchase } ?? false
+    }
+    return world.broker.dead.contains { (try? PurchaseMessage(decoding: $0.message.body))?.purchase == purchase }
   }
 
   private func find(_ world: World, _ finding: String) {
@@ -132,11 +164,15 @@ extension World {
 
   func open(_ sku: SKU, units: Int64, buckets: Int = 1, limit: Int64 = 0, databaseStock: Int64? = nil) {
     let terms = SaleTerms(buckets: buckets, limit: limit)
-    let sale = Sale(sku: sku, stock: units, terms: terms, path: .combined, createdAtMs: nowMs)
+    let path: SalePath = settings.courier == .log ? .buckets : .combined
+    let sale = Sale(sku: sku, stock: units, terms: terms, path: path, createdAtMs: nowMs)
     _ = orders.create(sale)
     if let databaseStock { orders.stock[sku] = databaseStock }
     for id in sale.buckets {
       try? stock.create(id, quantity: sale.share(of: units, bucket: id.index), terms: terms, nowMs: nowMs)
+      // As setting a sale up notes it: the bucket's creation is followed.
+      orders.positions[id] = stock.buckets[id].map { LogPosition(epoch: $0.epoch, sequence: 1) }
     }
+    expireHolds()
   }
 }

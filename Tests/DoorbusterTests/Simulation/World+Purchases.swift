@@ -7,34 +7,53 @@ extension World {
   static let purchaseDeadlineMs: Int64 = 3000
 
   /// Runs one attempt in a process. Where the process dies, nobody hears an answer.
-  func attempt(_ purchase: Purchase, in process: Process, _ heard: @escaping (PurchaseOutcome) -> Void) {
-    let buckets = orders.sales[purchase.sku]?.terms.buckets ?? 1
+  func attempt(
+    _ purchase: Purchase,
+    holdMs: Int64? = nil,
+    in process: Process,
+    _ heard: @escaping (PurchaseOutcome) -> Void
+  ) {
     let body = PurchaseMessage(
       purchase: purchase,
-      bucket: purchase.user.homeBucket(among: buckets),
-      createdAtMs: nowMs
+      bucket: home(of: purchase).index,
+      createdAtMs: nowMs,
+      isHeld: holdMs != nil
     )
-    let run = AttemptRun(self, process, body, heard)
+    let run = AttemptRun(self, process, body, holdMs: holdMs, heard)
     run.perform(run.machine.start())
+  }
+
+  func home(of purchase: Purchase) -> BucketID {
+    let buckets = orders.sales[purchase.sku]?.terms.buckets ?? 1
+    return BucketID(sku: purchase.sku, index: purchase.user.homeBucket(among: buckets))
   }
 }
 
 /// Performs a ``PurchaseMachine``'s actions as requests of the simulated world.
 private final class AttemptRun {
-  var machine = PurchaseMachine()
+  var machine: PurchaseMachine
   private let world: World
   private let process: Process
-  private let body: PurchaseMessage
-  private let message: Message
+  private var body: PurchaseMessage
+  private let holdMs: Int64?
   private let deadlineMs: Int64
   private let heard: (PurchaseOutcome) -> Void
 
-  init(_ world: World, _ process: Process, _ body: PurchaseMessage, _ heard: @escaping (PurchaseOutcome) -> Void) {
+  private var message: Message { body.message(topic: Sample.topic) }
+
+  init(
+    _ world: World,
+    _ process: Process,
+    _ body: PurchaseMessage,
+    holdMs: Int64?,
+    _ heard: @escaping (PurchaseOutcome) -> Void
+  ) {
     self.world = world
     self.process = process
     self.body = body
+    self.holdMs = holdMs
     self.heard = heard
-    message = body.message(topic: Sample.topic)
+    machine = PurchaseMachine(courier: world.settings.courier, holdEndsMs: holdMs.map { world.nowMs + $0 })
     deadlineMs = world.nowMs + World.purchaseDeadlineMs
   }
 
@@ -52,10 +71,19 @@ private final class AttemptRun {
         }
       }
     case .deduct:
-      SimulatedDriver(world, process, body, deadlineMs).deduct { [self] in
+      SimulatedDriver(world, process, body, holdMs, deadlineMs).deduct { [self] in
         switch $0 {
         case .success(let outcome): perform(machine.deducted(outcome))
         case .failure(let error): perform(machine.deductFailed(error))
+        }
+      }
+    case .lookUp:
+      world.stock(process) { [body] world throws(StockError) in
+        try world.stock.with(body.bucketID) { bucket throws(StockError) in bucket.record(of: body.purchase.token) }
+      } _: { [self] in
+        switch $0 {
+        case .success(let record): perform(machine.found(record))
+        case .failure(let error): perform(machine.lookUpFailed(error))
         }
       }
     case .commit(let half):
@@ -67,7 +95,8 @@ private final class AttemptRun {
         case .failure(let error): perform(machine.commitFailed(error))
         }
       }
-    case .sendPlain:
+    case .sendPlain(let isHeld):
+      body.isHeld = isHeld
       world.broker(process) { [message] in
         $0.broker.send(message)
       } _: { [self] in
@@ -94,13 +123,15 @@ private final class SimulatedDriver {
   private let world: World
   private let process: Process
   private let body: PurchaseMessage
+  private let holdMs: Int64?
   private let deadlineMs: Int64
   private var isSilent = false
 
-  init(_ world: World, _ process: Process, _ body: PurchaseMessage, _ deadlineMs: Int64) {
+  init(_ world: World, _ process: Process, _ body: PurchaseMessage, _ holdMs: Int64?, _ deadlineMs: Int64) {
     self.world = world
     self.process = process
     self.body = body
+    self.holdMs = holdMs
     self.deadlineMs = deadlineMs
   }
 
@@ -111,9 +142,9 @@ private final class SimulatedDriver {
       let isError = world.random.chance(0.5)
       return done(isError ? .failure(Sample.stockSilent) : .success(.unknown("no reply in time")))
     }
-    world.stock(process) { [body] world throws(StockError) in
+    world.stock(process) { [body, holdMs] world throws(StockError) in
       try world.stock.with(body.bucketID) { bucket throws(StockError) in
-        try bucket.deduct(body.purchase, nowMs: world.nowMs)
+        try bucket.deduct(body.purchase, holdMs: holdMs, nowMs: world.nowMs)
       }
     } _: { [self] result in
       switch result {

@@ -65,15 +65,25 @@ extension World {
     var machine = RecordingMachine(deliveries)
     func perform(_ action: RecordingMachine.Action) {
       switch action {
-      case .record(let batch):
+      case .record(let batch, let state):
         orders(process) { world throws(OrderStoreError) in
-          try world.orders.record(batch)
+          try world.orders.record(batch, as: state, rejecting: false)
         } _: {
           switch $0 {
           case .success(let outcomes): perform(machine.recorded(outcomes))
           case .failure(let error): perform(machine.recordFailed(error))
           }
         }
+      case .relieve(let shortages):
+        var outcomes: [[RecordOutcome]] = []
+        func next() {
+          guard outcomes.count < shortages.count else { return perform(machine.relieved(shortages, outcomes)) }
+          relieve(shortages[outcomes.count], in: process) {
+            outcomes.append($0)
+            next()
+          }
+        }
+        next()
       case .settle(let settlements):
         settle(settlements, in: process) { perform(machine.settled($0)) }
       case .finish(let dispositions):
@@ -84,6 +94,70 @@ extension World {
           }
         }
         done()
+      }
+    }
+    perform(machine.start())
+  }
+
+  private func relieve(
+    _ shortage: ShortageMachine,
+    in process: Process,
+    _ done: @escaping ([RecordOutcome]) -> Void
+  ) {
+    var machine = shortage
+    func database<R>(
+      _ apply: @escaping (World) throws(OrderStoreError) -> R,
+      _ next: @escaping (R) -> ShortageMachine.Action
+    ) {
+      orders(process, apply) {
+        switch $0 {
+        case .success(let value): perform(next(value))
+        case .failure: perform(machine.failed())
+        }
+      }
+    }
+    func perform(_ action: ShortageMachine.Action) {
+      switch action {
+      case .load(let sku):
+        database {
+          let positions = $0.orders.positions.filter { $0.key.sku == sku }
+          return ($0.orders.sales[sku]?.terms.buckets, positions)
+        } _: { buckets, positions in
+          machine.loaded(
+            buckets: buckets,
+            Dictionary(uniqueKeysWithValues: positions.map { ($0.key.index, $0.value) })
+          )
+        }
+      case .read(let id, let position):
+        stock(process) { world throws(StockError) in
+          try world.stock.with(id) { bucket throws(StockError) in
+            try bucket.events(after: position, count: Reliever.readMax)
+          }
+        } _: {
+          switch $0 {
+          case .success(let events): perform(machine.read(events))
+          case .failure: perform(machine.failed())
+          }
+        }
+      case .find(let sku, let tokens):
+        database { world in
+          tokens.compactMap { world.orders.orders[.init(sku: sku, token: $0)] }
+        } _: {
+          machine.found($0)
+        }
+      case .repair(let repairs):
+        database { world in
+          repairs.map { world.orders.repair($0) }
+        } _: {
+          machine.repaired($0)
+        }
+      case .record(let batch, let state, let rejecting):
+        database { world throws(OrderStoreError) in
+          try world.orders.record(batch, as: state, rejecting: rejecting)
+        } _: {
+          machine.recorded($0)
+        }
+      case .finish(let outcomes): done(outcomes)
       }
     }
     perform(machine.start())
@@ -133,9 +207,10 @@ extension World {
     next()
   }
 
-  /// Follows a bucket's log in a process, as long as it lives.
+  /// Follows a bucket's log in a process, as long as it lives, and trims it behind the database's position.
   func follow(_ id: BucketID, in process: Process) {
     var machine = FollowMachine(id, settings: settings)
+    var followed: LogPosition?
     let life = process.life
     func wait(_ ms: Int64, _ next: @escaping () -> FollowMachine.Action) {
       after(ms) { if process.life == life { perform(next()) } }
@@ -177,6 +252,7 @@ extension World {
           machine.epoch($0)
         }
       case .read(let position):
+        followed = position
         bucket { [settings] world throws(StockError) in
           try world.stock.with(id) { bucket throws(StockError) in
             try bucket.events(after: position, count: settings.batchMax)
@@ -184,24 +260,51 @@ extension World {
         } _: { [self] in
           machine.read($0, nowMs: nowMs)
         }
-      case .record(let overdue):
+      case .lookUp(let tokens):
+        bucket { world throws(StockError) in
+          try world.stock.with(id) { bucket throws(StockError) in
+            tokens.reduce(into: [:]) { $0[$1] = bucket.record(of: $1) }
+          }
+        } _: { [self] in
+          machine.found($0, nowMs: nowMs)
+        }
+      case .record(let batch, let state):
         database { world throws(OrderStoreError) in
-          try world.orders.record(overdue)
+          try world.orders.record(batch, as: state, rejecting: false)
         } _: {
           machine.recorded($0)
         }
+      case .relieve(let shortage): relieve(shortage, in: process) { perform(machine.relieved($0)) }
       case .settle(let settlements): settle(settlements, in: process) { perform(machine.settled($0)) }
+      case .report: perform(machine.passed())
       case .follow(let batch):
-        database {
-          $0.orders.follow(batch)
+        database { world throws(OrderStoreError) in
+          try world.orders.follow(batch)
         } _: {
           machine.followed($0)
         }
-      case .wait(let ms): wait(ms) { machine.woke() }
+      case .wait(let ms):
+        if let followed { trim(id, upTo: followed, in: process) }
+        wait(ms) { machine.woke() }
       case .halt: wait(LogFollower.haltMs) { machine.start() }
       }
     }
     perform(machine.start())
+  }
+
+  private func trim(_ id: BucketID, upTo position: LogPosition, in process: Process) {
+    stock(process) { world throws(StockError) in
+      try world.stock.with(id) { bucket throws(StockError) in try bucket.trim(upTo: position) }
+    } _: { _ in
+    }
+  }
+
+  /// The servers' own timer: holds that are due go back on sale.
+  func expireHolds() {
+    after(1_000) { [self] in
+      for id in stock.buckets.keys { stock.buckets[id]?.expire(nowMs) }
+      expireHolds()
+    }
   }
 
   /// A worker with its check-backs: what a process of a deployment runs.

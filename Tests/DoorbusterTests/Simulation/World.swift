@@ -46,8 +46,8 @@ final class World {
   /// Servers that refuse all requests until then.
   var outages: [Server: Int64] = [:]
   var settings = FollowMachine.Settings(
+    courier: .messages,
     batchMax: 16,
-    recordMax: 4,
     intervalMs: 200,
     idleIntervalMs: 1000,
     overdueMs: 15_000

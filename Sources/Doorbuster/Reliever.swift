@@ -1,0 +1,47 @@
+import Logging
+import Orders
+import Stock
+
+/// Performs what shortages ask of the buckets and the database.
+struct Reliever: Sendable {
+  let stock: any StockService
+  let orders: any OrderStore
+  let logger: Logger
+
+  /// Log events of one reading.
+  static let readMax = 1000
+
+  /// One outcome per order of the machine's.
+  func relieve(_ shortage: ShortageMachine) async -> [RecordOutcome] {
+    var machine = shortage
+    var action = machine.start()
+    while true {
+      if case .finish(let outcomes) = action { return outcomes }
+      do {
+        action = try await perform(action, &machine)
+      } catch {
+        logger.debug("an order for which the stock is short waits: \(error)")
+        action = machine.failed()
+      }
+    }
+  }
+
+  private func perform(
+    _ action: ShortageMachine.Action,
+    _ machine: inout ShortageMachine
+  ) async throws -> ShortageMachine.Action {
+    switch action {
+    case .load(let sku):
+      let buckets = try await orders.sale(sku)?.buckets.count
+      return machine.loaded(buckets: buckets, try await orders.positions(of: sku))
+    case .record(let batch, let state, let rejecting):
+      return machine.recorded(try await orders.record(batch, as: state, rejecting: rejecting))
+    case .read(let bucket, let position):
+      return machine.read(try await stock.log(bucket, after: position, count: Self.readMax))
+    case .find(let sku, let tokens): return machine.found(try await orders.orders(of: sku, tokens: tokens))
+    case .repair(let repairs):
+      return machine.repaired(try await orders.repair(repairs))
+    case .finish: return action
+    }
+  }
+}
