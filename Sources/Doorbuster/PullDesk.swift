@@ -65,6 +65,7 @@ struct PullDesk {
   private struct Buyer {
     let quantity: Int64
     let home: Int
+    let enteredAt: ContinuousClock.Instant
     let deadline: ContinuousClock.Instant
     var attempt: Int
     var state = State.queued
@@ -113,7 +114,13 @@ struct PullDesk {
     now: ContinuousClock.Instant
   ) -> (BuyerID, [Assignment]) {
     lastID += 1
-    buyers[lastID] = Buyer(quantity: quantity, home: home, deadline: deadline, attempt: attempt)
+    buyers[lastID] = Buyer(
+      quantity: quantity,
+      home: home,
+      enteredAt: now,
+      deadline: deadline,
+      attempt: attempt
+    )
     hints[home].available = remaining
     queues[home, default: []].append(lastID)
     if queues[home]?.first == lastID { lead(home, now) }
@@ -292,8 +299,11 @@ extension PullDesk {
     hints[home].available = available
   }
 
+  /// Only buyers who had come by then: nobody is told what was so before they asked.
   private mutating func refuse(beyond left: Int64, asOf: ContinuousClock.Instant) {
-    let refused = buyers.filter { $0.value.quantity > left && $0.value.state != .pulling }.keys.sorted()
+    let refused = buyers.filter { _, buyer in
+      buyer.quantity > left && buyer.state != .pulling && buyer.enteredAt <= asOf
+    }.keys.sorted()
     guard !refused.isEmpty else { return }
     declaration = Declaration(left: left, asOf: asOf)
     for id in refused { dismiss(id, .refuse(left: left)) }
