@@ -23,6 +23,22 @@ extension Bucket {
   /// Writes what the last command changed, for replicas and the AOF: its events with what they set, or the trim, or the
   /// closed transfer.
   func encodeChange(to buffer: UnsafeMutableRawPointer) -> Int {
+    encodeOneEvent(to: buffer) ?? encodeAnyChange(to: buffer)
+  }
+
+  /// Writes what nearly every change is: one event of a token or transfer, which sets nothing else; nil if it is more.
+  @inline(__always)
+  func encodeOneEvent(to buffer: UnsafeMutableRawPointer) -> Int? {
+    guard change.first == lastSequence, change.trimmedFrom == 0, change.settled == 0 else { return nil }
+    let record = Record(at: log.memory(at: change.address))
+    guard record.effect.subject != .none else { return nil }
+    var writer = ByteWriter(buffer)
+    writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
+    writer.event(record.event(sequence: change.first))
+    return writer.count
+  }
+
+  func encodeAnyChange(to buffer: UnsafeMutableRawPointer) -> Int {
     var writer = ByteWriter(buffer)
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
     if change.trimmedFrom != 0 {
