@@ -47,7 +47,7 @@ let implementations: [Target] = [
 
 let orchestrator: [Target] = [
   .target(name: "OrderFile", dependencies: ["Stock"]),
-  .target(name: "Doorbuster", dependencies: ["Stock", "Messaging", "Orders", log, lifecycle]),
+  .target(name: "Doorbuster", dependencies: ["Stock", "StockCore", "Messaging", "Orders", log, lifecycle]),
   .executableTarget(
     name: "doorbuster-cli",
     dependencies: [
@@ -80,6 +80,10 @@ let tests: [Target] = [
   .testTarget(name: "StockTests", dependencies: ["Stock"]),
   .testTarget(name: "RedisDriverTests", dependencies: ["RedisDriver"]),
   .testTarget(name: "RedisDriverIntegrationTests", dependencies: ["RedisDriver", "TestServers"]),
+  .testTarget(
+    name: "ClusterIntegrationTests",
+    dependencies: ["RedisDriver", "StockClient", "Stock", "TestServers", log]
+  ),
   .testTarget(name: "StockClientTests", dependencies: ["StockClient", "CStockABI", log]),
   .testTarget(name: "StockClientIntegrationTests", dependencies: ["StockClient", "TestServers", log]),
   .testTarget(
@@ -94,12 +98,14 @@ let tests: [Target] = [
       "SQLiteStore", "OrderStoreContract", "sqlite-store-probe", .product(name: "GRDB", package: "GRDB.swift"),
     ]
   ),
-  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore", "OrderBatching"]),
+  .testTarget(name: "OrdersTests", dependencies: ["Orders"]),
+  .testTarget(name: "OrderBatchingTests", dependencies: ["OrderBatching"]),
+  .testTarget(name: "MySQLStoreTests", dependencies: ["MySQLStore"]),
   .testTarget(
     name: "MySQLStoreIntegrationTests",
     dependencies: ["MySQLStore", "OrderStoreContract", "TestServers", log]
   ),
-  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", log, lifecycle]),
+  .testTarget(name: "DoorbusterTests", dependencies: ["Doorbuster", "StockCore", "CStockABI", log, lifecycle]),
   .testTarget(name: "OrderFileTests", dependencies: ["OrderFile"]),
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
   .executableTarget(

@@ -1,4 +1,5 @@
 // STOCK.APPLY: a change that a master has propagated, or that an append-only file has kept.
+#include "arguments.h"
 #include "doorbuster_module.h"
 #include "handling.h"
 
@@ -25,11 +26,8 @@ int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return RedisModule_WrongArity(ctx);
     if (!is_internal(ctx))
         return RedisModule_ReplyWithError(ctx, "ERR STOCK.APPLY is internal: it comes from a master or an AOF only");
-    stock_bytes payload;
-    size_t name_bytes;
-    payload.start = RedisModule_StringPtrLen(argv[2], &payload.count);
-    const char *shown = RedisModule_StringPtrLen(argv[1], &name_bytes);
-    if (name_bytes == 0 && freezing_apply(ctx, payload)) {
+    stock_bytes payload = bytes_of(argv[2]);
+    if (bytes_of(argv[1]).count == 0 && freezing_apply(ctx, payload)) {
         RedisModule_ReplicateVerbatim(ctx);
         return reply_ok(ctx);
     }
@@ -38,7 +36,8 @@ int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
     stock_fault fault = apply(ctx, argv[1], entry, payload);
     if (fault != STOCK_FAULT_NONE) {
-        RedisModule_Log(ctx, "warning", "a change of bucket '%s' was refused: %s", shown, stock_fault_meaning(fault));
+        RedisModule_Log(ctx, "warning", "a change of bucket '%s' was refused: %s", show(bytes_of(argv[1])).text,
+                        stock_fault_meaning(fault));
         return reply_fault(ctx, fault, "key", argv[1]);
     }
     RedisModule_SignalModifiedKey(ctx, argv[1]);

@@ -3,27 +3,27 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { SHOWN_BYTES = 48, MESSAGE_BYTES = 512, DIGITS_MAX = 16, OPTIONS_MAX = 8 };
+enum { MESSAGE_BYTES = 512, DIGITS_MAX = 16, OPTIONS_MAX = 8 };
 
-// Up to SHOWN_BYTES of the value with anything unprintable as `?`: a line break would end the error reply.
-static void show(stock_bytes value, char shown[SHOWN_BYTES + 4]) {
-    const char *bytes = value.start;
-    size_t kept = value.count < SHOWN_BYTES ? value.count : SHOWN_BYTES;
-    for (size_t i = 0; i < kept; i++)
-        shown[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
-    strcpy(shown + kept, value.count > kept ? "..." : "");
-}
-
-static stock_bytes bytes_of(const RedisModuleString *value) {
+stock_bytes bytes_of(const RedisModuleString *value) {
     stock_bytes bytes;
     bytes.start = RedisModule_StringPtrLen(value, &bytes.count);
     return bytes;
 }
 
+shown_value show(stock_bytes value) {
+    shown_value shown;
+    const char *bytes = value.start;
+    size_t kept = value.count < SHOWN_BYTES ? value.count : SHOWN_BYTES;
+    for (size_t i = 0; i < kept; i++)
+        shown.text[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
+    strcpy(shown.text + kept, value.count > kept ? "..." : "");
+    return shown;
+}
+
 int reply_value_error(RedisModuleCtx *ctx, const char *what, stock_bytes value, const char *must) {
-    char shown[SHOWN_BYTES + 4], message[MESSAGE_BYTES];
-    show(value, shown);
-    snprintf(message, sizeof message, "ERR %s is '%s', must be %s", what, shown, must);
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof message, "ERR %s is '%s', must be %s", what, show(value).text, must);
     return RedisModule_ReplyWithError(ctx, message);
 }
 
@@ -33,9 +33,8 @@ int reply_argument_error(RedisModuleCtx *ctx, const char *what, const RedisModul
 
 int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, const RedisModuleString *value,
                       const char *text) {
-    char shown[SHOWN_BYTES + 4], message[MESSAGE_BYTES];
-    show(bytes_of(value), shown);
-    snprintf(message, sizeof message, "%s %s '%s': %s", code, what, shown, text);
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof message, "%s %s '%s': %s", code, what, show(bytes_of(value)).text, text);
     return RedisModule_ReplyWithError(ctx, message);
 }
 

@@ -28,7 +28,7 @@ static void arm(long long ms) {
 }
 
 void expiry_wake(void) {
-    if (is_armed || server_is_replica() || server_is_loading())
+    if (is_armed || server_is_replica || server_is_loading)
         return;
     int64_t due = registry_next_due();
     if (due == 0)
@@ -73,9 +73,9 @@ static bool expire_some(RedisModuleCtx *ctx, int64_t now) {
 static void step(RedisModuleCtx *ctx, void *data) {
     (void)data;
     is_armed = false;
-    if (!server_is_master(ctx) || server_is_loading()) {
+    if (!server_is_master(ctx) || server_is_loading) {
         // The end of either wakes the timer. A node of a cluster may be on its way to become a replica.
-        if (!server_is_replica() && !server_is_loading())
+        if (!server_is_replica && !server_is_loading)
             arm(POLL_MS);
         return;
     }

@@ -61,7 +61,7 @@ static void freeze_all(RedisModuleCtx *ctx, stock_freeze_reason reason) {
     pending_reason = reason;
     freezing_is_pending = true;
     registry_freeze_anew(ctx, reason, pending_seed);
-    RedisModule_Log(ctx, "notice", "%zu buckets are frozen in a new epoch, as writes may be missing: %s", count,
+    RedisModule_Log(ctx, "notice", "all buckets (%zu) are frozen in a new epoch, as writes may be missing: %s", count,
                     stock_freeze_word(reason));
     server_events_await_sleep(ctx);
 }

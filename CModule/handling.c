@@ -26,20 +26,19 @@ void put_bucket(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entr
 
 // A replica that takes writes of its own would miss all later changes of its master, which no longer follow from what
 // it has, and sell those units again once it is promoted.
-bool may_change(RedisModuleCtx *ctx) {
-    if (__builtin_expect(server_is_replica(), 0)) {
+bool pass_gate(RedisModuleCtx *ctx) {
+    if (server_is_replica) {
         RedisModule_ReplyWithError(ctx, "READONLY buckets on a replica follow their master: ask the master");
         return false;
     }
-    if (__builtin_expect(freezing_is_pending, 0))
-        freezing_propagate(ctx);
+    freezing_propagate(ctx);
     return true;
 }
 
-bool must_be_found(RedisModuleCtx *ctx, bucket_presence presence, const RedisModuleString *name) {
+bool refuse_missing(RedisModuleCtx *ctx, bucket_presence presence, const RedisModuleString *name) {
     switch (presence) {
     case BUCKET_FOUND:
-        return true;
+        break;
     case BUCKET_MISSING:
         reply_named_error(ctx, "NOBUCKET", "key", name, "there is no bucket");
         break;
@@ -87,8 +86,8 @@ int reply_ok(RedisModuleCtx *ctx) {
     return RedisModule_ReplyWithSimpleString(ctx, stock_status_word(STOCK_OK));
 }
 
-bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
-                   const char *what, const RedisModuleString *value) {
+static inline bool end_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
+                              const char *what, const RedisModuleString *value) {
     statistics_count(outcome);
     // All events but the command's own are expiries of holds.
     uint32_t own = outcome.fault == STOCK_FAULT_NONE && outcome.status == STOCK_OK && outcome.sequence != 0;
@@ -102,9 +101,14 @@ bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *e
     return false;
 }
 
+bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
+                   const char *what, const RedisModuleString *value) {
+    return end_change(ctx, name, entry, outcome, what, value);
+}
+
 int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome, const char *what,
            const RedisModuleString *value) {
-    if (!finish_change(ctx, name, entry, outcome, what, value))
+    if (!end_change(ctx, name, entry, outcome, what, value))
         return REDISMODULE_OK;
     RedisModule_ReplyWithArray(ctx, 3);
     RedisModule_ReplyWithSimpleString(ctx, stock_status_word(outcome.status));

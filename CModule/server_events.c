@@ -1,9 +1,10 @@
 // What the module hears of its server: its role, loading, and where keys move to.
+#include "arguments.h"
 #include "doorbuster_module.h"
 #include "handling.h"
 
-static bool is_replica;
-static bool is_loading;
+bool server_is_replica;
+bool server_is_loading;
 // Until the event loop sleeps for the first time: only what is loaded before is a start.
 static bool is_started;
 static enum { LOADED_NOTHING, LOADED_RDB, LOADED_AOF } loaded_at_start;
@@ -11,16 +12,8 @@ static enum { LOADED_NOTHING, LOADED_RDB, LOADED_AOF } loaded_at_start;
 static bool is_leaving_sleep;
 static const RedisModuleEvent event_loop = {.id = REDISMODULE_EVENT_EVENTLOOP, .version = 1};
 
-bool server_is_replica(void) {
-    return is_replica;
-}
-
-bool server_is_loading(void) {
-    return is_loading;
-}
-
 bool server_is_master(RedisModuleCtx *ctx) {
-    if (is_replica)
+    if (server_is_replica)
         return false;
     const char *own = RedisModule_GetMyClusterID();
     if (own == NULL)
@@ -37,9 +30,9 @@ bool server_is_master(RedisModuleCtx *ctx) {
 static void hear_of_role(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)event;
     (void)data;
-    bool was_replica = is_replica;
-    is_replica = subevent != REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER;
-    if (is_replica) {
+    bool was_replica = server_is_replica;
+    server_is_replica = subevent != REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER;
+    if (server_is_replica) {
         freezing_at_demotion();
     } else if (was_replica) {
         freezing_at_promotion(ctx);
@@ -51,12 +44,13 @@ static void hear_of_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_
     (void)ctx;
     (void)event;
     (void)data;
-    is_loading = subevent != REDISMODULE_SUBEVENT_LOADING_ENDED && subevent != REDISMODULE_SUBEVENT_LOADING_FAILED;
+    server_is_loading =
+        subevent != REDISMODULE_SUBEVENT_LOADING_ENDED && subevent != REDISMODULE_SUBEVENT_LOADING_FAILED;
     if (subevent == REDISMODULE_SUBEVENT_LOADING_RDB_START && !is_started)
         loaded_at_start = LOADED_RDB;
     if (subevent == REDISMODULE_SUBEVENT_LOADING_AOF_START && !is_started)
         loaded_at_start = LOADED_AOF;
-    if (!is_loading)
+    if (!server_is_loading)
         expiry_wake();
 }
 
@@ -69,7 +63,7 @@ static void drop_incomplete_buckets(RedisModuleCtx *ctx) {
         RedisModule_Log(ctx, "warning",
                         "bucket '%s' is dropped: the end of the append-only file is missing, and parts "
                         "of the bucket with it",
-                        RedisModule_StringPtrLen(name, NULL));
+                        show(bytes_of(name)).text);
         RedisModule_SelectDb(ctx, db);
         RedisModuleKey *key = RedisModule_OpenKey(ctx, name, OPEN_TO_CHANGE);
         RedisModule_DeleteKey(key);
@@ -141,7 +135,7 @@ static int hear_of_key(RedisModuleCtx *ctx, int type, const char *event, RedisMo
 }
 
 int server_events_register(RedisModuleCtx *ctx) {
-    is_replica = (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) != 0;
+    server_is_replica = (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) != 0;
     static const struct {
         RedisModuleEvent event;
         RedisModuleEventCallback hear;

@@ -31,8 +31,13 @@ ensure_packages() {
   "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq -y install "${missing[@]}" >/dev/null
 }
 
+# What the tests start beside redis-server. RUNLEVEL=1 keeps the package from starting a server of its own, too.
+ensure_test_packages() {
+  ensure_packages mariadb-server:mariadbd openssl:openssl gnuplot-nox:gnuplot
+}
+
 ensure_run_packages() {
   ensure_packages binutils:strip redis-server:redis-server redis-tools:redis-benchmark libhiredis-dev:/usr/include/hiredis/hiredis.h \
-    libsqlite3-dev:/usr/include/sqlite3.h
+    libsqlite3-dev:/usr/include/sqlite3.h libmariadb-dev:/usr/include/mariadb/mysql.h
   command -v swift >/dev/null || die "Swift 6.2 or later is missing; see https://www.swift.org/install/linux"
 }

@@ -12,6 +12,14 @@ typedef struct option {
     bool given;
 } option;
 
+// A value shortened and made printable, for messages and the log: a line break would end either.
+enum { SHOWN_BYTES = 48 };
+typedef struct shown_value {
+    char text[SHOWN_BYTES + 4];
+} shown_value;
+shown_value show(stock_bytes value);
+stock_bytes bytes_of(const RedisModuleString *value);
+
 // "ERR <what> is '<value>', must be <must>"; the value is shortened and made printable.
 int reply_argument_error(RedisModuleCtx *ctx, const char *what, const RedisModuleString *value, const char *must);
 int reply_value_error(RedisModuleCtx *ctx, const char *what, stock_bytes value, const char *must);

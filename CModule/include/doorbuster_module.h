@@ -8,7 +8,7 @@
 #define MODULE_VERSION 1
 #define MODULE_VERSION_TEXT "0.1.0"
 #define BUCKET_TYPE_NAME "doorbustr"
-#define BUCKET_ENCODING_VERSION 1
+#define BUCKET_ENCODING_VERSION 2
 
 extern RedisModuleType *bucket_type;
 
@@ -19,8 +19,8 @@ int statistics_register(RedisModuleCtx *ctx);
 int server_events_register(RedisModuleCtx *ctx);
 
 // server_events.c: what this server is now.
-bool server_is_replica(void);
-bool server_is_loading(void);
+extern bool server_is_replica;
+extern bool server_is_loading;
 // Not so in a replica, nor in a node of a cluster that is to become one once it has found its master.
 bool server_is_master(RedisModuleCtx *ctx);
 // Has a freeze that is pending propagated before the event loop sleeps, and before any client is heard again.

@@ -1,6 +1,7 @@
 #pragma once
 // The steps that handlers have in common: open the key, propagate, reply. A handler takes them in one order: arity, all
 // arguments, key and type, decide and apply (the Swift half), replicate, reply.
+#include "doorbuster_module.h"
 #include "registry.h"
 
 typedef enum { BUCKET_FOUND, BUCKET_MISSING, BUCKET_OTHER_TYPE } bucket_presence;
@@ -12,9 +13,15 @@ bucket_presence find_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mo
 void put_bucket(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry);
 
 // Whether a command of a client may change buckets here; else it has replied. What is to be propagated before goes now.
-bool may_change(RedisModuleCtx *ctx);
+bool pass_gate(RedisModuleCtx *ctx);
+static inline bool may_change(RedisModuleCtx *ctx) {
+    return (!server_is_replica && !freezing_is_pending) || pass_gate(ctx);
+}
 // Whether the bucket is there; else it has replied.
-bool must_be_found(RedisModuleCtx *ctx, bucket_presence presence, const RedisModuleString *name);
+bool refuse_missing(RedisModuleCtx *ctx, bucket_presence presence, const RedisModuleString *name);
+static inline bool must_be_found(RedisModuleCtx *ctx, bucket_presence presence, const RedisModuleString *name) {
+    return presence == BUCKET_FOUND || refuse_missing(ctx, presence, name);
+}
 // The bucket of a key, or NULL after an error reply.
 bucket_entry *open_to_read(RedisModuleCtx *ctx, RedisModuleString *name);
 bucket_entry *open_to_change(RedisModuleCtx *ctx, RedisModuleString *name);

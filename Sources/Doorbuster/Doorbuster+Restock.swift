@@ -72,10 +72,10 @@ extension Doorbuster {
   ) async throws(DoorbusterError) {
     let taking = try RestockTokens(token, quantity: quantity)
     for (index, part) in parts.enumerated() {
-      if case .short(let remaining) = try await add(taking.take, part.quantity, part.bucket) {
+      if let reason = try await take(taking.take, parts[index...].map { $0 }) {
         // Buckets are asked in order, so where the first is short none has given anything, and nothing is to be decided.
         if index > 0 { try await giveUp(parts, sku: sku, token: token, quantity: quantity, taking) }
-        throw short(sku, token, quantity, "bucket \(part.bucket) has \(remaining) of \(-part.quantity) units left")
+        throw short(sku, token, quantity, "bucket \(part.bucket): \(reason)")
       }
     }
     switch try await note(sku, token, quantity) {
@@ -89,6 +89,27 @@ extension Doorbuster {
     case .unknownProduct:
       try await giveBack(parts, taking)
       throw .unknownSale(sku)
+    }
+  }
+
+  /// Takes the first of these parts off sale. The share of a bucket is fixed, whatever it has left; where it is short, the
+  /// others' spare units are moved there first.
+  /// - Returns: why they can't be had, where all buckets together have too little; nil where they are taken.
+  private func take(_ token: Token, _ parts: [Part]) async throws(DoorbusterError) -> String? {
+    guard let part = parts.first else { return nil }
+    guard case .short(let remaining) = try await add(token, part.quantity, part.bucket) else { return nil }
+    let sale = try await lookUp(part.bucket.sku)
+    guard sale.buckets > 1 else { return "\(remaining) of \(-part.quantity) units are left" }
+    let gathering = UnitGathering(
+      sale: sale,
+      target: part.bucket.index,
+      token: token,
+      shares: Dictionary(uniqueKeysWithValues: parts.map { ($0.bucket.index, -$0.quantity) })
+    )
+    let mover = UnitMover(stock: stock, clock: clock, logger: logger)
+    return try await mover.gather(gathering) { () async throws(DoorbusterError) in
+      guard case .short = try await self.add(token, part.quantity, part.bucket) else { return true }
+      return false
     }
   }
 
@@ -153,7 +174,7 @@ extension Doorbuster {
 
 /// The buckets' tokens of a restock that takes units off sale: one under which they are taken, one under which they are
 /// given back. The quantity is part of them, so that a call with another quantity can't touch this one's units.
-private struct RestockTokens {
+struct RestockTokens {
   let take: Token
   let giveBack: Token
 

@@ -75,11 +75,16 @@ extension Doorbuster {
         try await orders.reschedule(sku, limit: nil, opensMs: nil, closesMs: closesMs)
       }
     }
+    // One bucket that can't be asked keeps none of the others open.
+    var failure: DoorbusterError?
     for bucket in sale.buckets {
-      try await asking(stock: stock) { stock throws(StockError) in
+      do throws(StockError) {
         try await stock.schedule(bucket, limit: nil, opensMs: nil, closesMs: closesMs)
+      } catch {
+        failure = failure ?? DoorbusterError(error)
       }
     }
+    if let failure { throw failure }
   }
 
   /// Creates a bucket, or checks that the one that is there is this sale's; and notes in the database that it is there,

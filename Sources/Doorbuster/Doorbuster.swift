@@ -19,6 +19,7 @@ public final class Doorbuster: Service {
   let configuration: DoorbusterConfiguration
   let logger: Logger
   let directory = SaleDirectory()
+  let puller: Puller
   private let rollBacks: RollBackQueue
 
   /// - Throws: ``InvalidInput`` for a setting outside its bounds; so for a purchase deadline that is not shorter than
@@ -38,6 +39,7 @@ public final class Doorbuster: Service {
     self.clock = clock
     self.configuration = configuration
     self.logger = logger
+    puller = Puller(stock: stock, clock: clock, logger: logger)
     rollBacks = RollBackQueue(pendingMax: configuration.rollBacksMax)
   }
 

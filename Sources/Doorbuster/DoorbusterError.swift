@@ -16,6 +16,8 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let saleDiffers = Code("sale-differs")
     /// The database knows that the bucket was there, and it is not there, or is another one: `recover` mends it.
     public static let bucketLost = Code("bucket-lost")
+    /// The bucket sells nothing until it is complete again: a worker sees to it, or `recover`.
+    public static let bucketFrozen = Code("bucket-frozen")
     /// The sale was never set up to its end: creating it again completes it.
     public static let saleIncomplete = Code("sale-incomplete")
     /// The token names a restock of another quantity, or one that was given back.
@@ -26,6 +28,8 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let ambiguousToken = Code("ambiguous-token")
     /// The token names a purchase of another user or quantity, on the path `database`.
     public static let tokenMismatch = Code("token-mismatch")
+    /// The work was stopped before its end. The same call goes on with it.
+    public static let interrupted = Code("interrupted")
     /// An argument is outside its bounds.
     public static let invalid = Code("invalid")
     /// A bucket, the broker or the database failed; see ``DoorbusterError/cause``.

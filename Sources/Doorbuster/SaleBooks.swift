@@ -17,13 +17,15 @@ public struct SaleBooks: Hashable, Sendable {
   public var databaseRejected: Int64
   /// Units sold beyond those put on sale, in the buckets or in the database, whichever is more.
   public var oversold: Int64
-  /// Units held and sold in the buckets without an order of the same bucket, user and quantity.
-  public var unitsWithoutOrder: Int64
+  /// Purchases that stand in a bucket.
+  public var purchases: Int64
+  /// Of those, the ones without their order: the same bucket, user and quantity, held or sold.
+  public var purchasesWithoutOrder: Int64
   /// Orders held or sold without their purchase.
   public var ordersWithoutPurchase: Int64
 
-  /// Accepted units without an order, plus orders without a purchase.
-  public var lost: Int64 { unitsWithoutOrder + ordersWithoutPurchase }
+  /// Accepted purchases without an order, plus orders without a purchase.
+  public var lost: Int64 { purchasesWithoutOrder + ordersWithoutPurchase }
 
   /// Nothing oversold, nothing lost, every unit accounted for, and the database ready for all that Redis would still
   /// sell.
@@ -34,105 +36,98 @@ public struct SaleBooks: Hashable, Sendable {
 }
 
 extension Doorbuster {
-  /// Looks the purchase of every standing order up in its bucket: a pass over the whole sale.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock`, `orders`.
+  /// Holds every order against its bucket, and what the buckets' logs list against the orders: a pass over the whole sale.
+  /// Purchases without an order that a bucket no longer lists are counted by their units.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `bucketLost`, `stock`, `orders`.
   public func books(_ sku: SKU) async throws(DoorbusterError) -> SaleBooks {
-    let sale = try await knownSale(sku)
+    let access = try await access(to: sku, BooksSettings())
+    guard access.sale.path != .database else { return SaleBooks(access.sale, try await access.totals()) }
+    var count = StandingCount()
     var infos: [BucketInfo] = []
-    for bucket in sale.buckets {
-      infos.append(try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) })
+    var sums: [BucketSums] = []
+    for bucket in access.sale.buckets {
+      infos.append(try await access.info(bucket.index))
+      sums.append(try await access.cut(bucket.index).0)
     }
-    var found = Standing()
-    var last: Token?
-    repeat {
-      let after = last
-      let page = try await asking(orders: orders) { orders throws(OrderStoreError) in
-        try await orders.orders(of: sku, bucket: nil, after: after, limit: 10_000)
+    try await access.eachOrderPage { looked throws(DoorbusterError) in
+      for compared in looked {
+        count.add(compared)
+        if let record = compared.record { sums[compared.bucket].count(record) }
       }
-      last = page.count < 10_000 ? nil : page.last?.order.purchase.token
-      try await look(up: page.filter { $0.state == .held || $0.state == .sold }, on: sale, &found)
-    } while last != nil
-    return SaleBooks(infos, found, sale, try await totals(of: sku))
-  }
-
-  /// Asks the buckets for the orders' purchases, a few lanes at a time. Without buckets an order is its purchase.
-  private func look(up rows: [StoredOrder], on sale: Sale, _ found: inout Standing) async throws(DoorbusterError) {
-    guard sale.path != .database else { return rows.forEach { found.add($0) } }
-    let lanes = min(64, rows.count)
-    let stock = stock
-    let results = await withTaskGroup(of: Result<Standing, StockError>.self) { group in
-      for lane in 0..<lanes {
-        group.addTask {
-          do throws(StockError) {
-            var found = Standing()
-            for index in stride(from: lane, to: rows.count, by: lanes) {
-              let order = rows[index].order
-              let bucket = BucketID(sku: order.purchase.sku, index: order.bucket)
-              let record = try await stock.purchase(order.purchase.token, in: bucket)
-              if let record, record.isStanding(as: order) { found.add(rows[index]) }
-            }
-            return .success(found)
-          } catch {
-            return .failure(error)
-          }
+    }
+    for (index, info) in infos.enumerated() {
+      try await access.eachOrphanPage(index, upTo: info.logLast) { _, orphans throws(DoorbusterError) in
+        for orphan in orphans {
+          count.add(orphan)
+          sums[index].count(orphan.record)
         }
       }
-      return await group.reduce(into: []) { $0.append($1) }
+      count.add(sums[index].rest(try await access.info(index)))
     }
-    for result in results {
-      switch result {
-      case .success(let part): found.add(part)
-      case .failure(let error): throw DoorbusterError(error)
-      }
-    }
+    return SaleBooks(access.sale, infos, count, try await access.totals())
   }
 }
 
-/// Orders whose purchase stands.
-private struct Standing {
-  var orders: Int64 = 0
-  var units: Int64 = 0
+/// What stands in the buckets and in the database.
+private struct StandingCount {
+  var purchases: Int64 = 0
+  var purchasesWithoutOrder: Int64 = 0
+  var ordersWithoutPurchase: Int64 = 0
 
-  mutating func add(_ row: StoredOrder) {
-    orders += 1
-    units += row.order.purchase.quantity
+  mutating func add(_ compared: ComparedOrder) {
+    let isRecorded = compared.isOfStandingPurchase
+    if compared.record?.state.isLive ?? false {
+      purchases += 1
+      if !isRecorded { purchasesWithoutOrder += 1 }
+    }
+    if compared.order.state.takesStock, !isRecorded { ordersWithoutPurchase += 1 }
   }
 
-  mutating func add(_ part: Standing) {
-    orders += part.orders
-    units += part.units
+  mutating func add(_ orphan: OrphanPurchase) {
+    guard orphan.record.state.isLive else { return }
+    purchases += 1
+    purchasesWithoutOrder += 1
   }
-}
 
-extension PurchaseRecord {
-  fileprivate func isStanding(as order: Order) -> Bool {
-    let isLive =
-      switch state {
-      case .held, .sold: true
-      case .cancelled: false
-      }
-    return isLive && (user == nil || user == order.purchase.user)
-      && (quantity == nil || quantity == order.purchase.quantity)
+  mutating func add(_ rest: BucketSums.Rest) {
+    switch rest {
+    case .nothing, .open: break
+    case .missing(let units):
+      purchases += units
+      purchasesWithoutOrder += units
+    }
   }
 }
 
 extension SaleBooks {
-  fileprivate init(_ infos: [BucketInfo], _ found: Standing, _ sale: Sale, _ totals: SaleTotals) {
+  fileprivate init(_ sale: Sale, _ infos: [BucketInfo], _ count: StandingCount, _ totals: SaleTotals) {
+    self.init(sale, totals)
+    unitsOnSale = 0
+    unitsSold = 0
+    redisAvailable = 0
+    for info in infos {
+      unitsOnSale += info.created + info.added + info.transferredIn - info.transferredOut
+      unitsSold += info.held + info.sold
+      redisAvailable += info.available
+    }
+    oversold = max(oversold, unitsSold - unitsOnSale)
+    purchases = count.purchases
+    purchasesWithoutOrder = count.purchasesWithoutOrder
+    ordersWithoutPurchase = count.ordersWithoutPurchase
+  }
+
+  /// A sale that the database decides has no buckets: theirs are the database's own numbers.
+  fileprivate init(_ sale: Sale, _ totals: SaleTotals) {
     databaseOrders = (totals.orders[.held] ?? 0) + (totals.orders[.sold] ?? 0)
     databaseUnitsSold = (totals.units[.held] ?? 0) + (totals.units[.sold] ?? 0)
     databaseStock = totals.stock
     databaseRejected = totals.orders[.rejected] ?? 0
-    if sale.path == .database {
-      unitsOnSale = sale.stock + totals.restocked
-      unitsSold = databaseUnitsSold
-      redisAvailable = totals.stock
-    } else {
-      unitsOnSale = infos.reduce(0) { $0 + $1.created + $1.added + $1.transferredIn - $1.transferredOut }
-      unitsSold = infos.reduce(0) { $0 + $1.held + $1.sold }
-      redisAvailable = infos.reduce(0) { $0 + $1.available }
-    }
-    oversold = max(0, unitsSold - unitsOnSale, databaseUnitsSold - sale.stock - totals.restocked)
-    unitsWithoutOrder = max(0, unitsSold - found.units)
-    ordersWithoutPurchase = max(0, databaseOrders - found.orders)
+    oversold = max(0, databaseUnitsSold - sale.stock - totals.restocked)
+    unitsOnSale = sale.stock + totals.restocked
+    unitsSold = databaseUnitsSold
+    redisAvailable = databaseStock
+    purchases = databaseOrders
+    purchasesWithoutOrder = 0
+    ordersWithoutPurchase = 0
   }
 }

@@ -11,12 +11,23 @@ public struct SaleStatus: Hashable, Sendable {
     public var problem: String?
     /// How far the database has followed its log; nil before the first time.
     public var followed: LogPosition?
+    /// The server that has it; nil where that is not known.
+    public var server: String?
+    /// The halves of transfers that are open in it, oldest first, the first 1,000.
+    public var transfers: [OpenHalf] = []
 
     /// Whether the database has all that the bucket did.
     public var isFollowed: Bool {
       guard let info, let followed else { return false }
       return followed.epoch == info.epoch && followed.sequence >= info.logLast
     }
+  }
+
+  /// One bucket's half of a transfer that is not settled.
+  public struct OpenHalf: Hashable, Sendable {
+    public var transfer: Transfer
+    /// How long it has been open, by this process' clock and the bucket's.
+    public var ageMs: Int64
   }
 
   public var sale: Sale
@@ -84,6 +95,16 @@ extension Doorbuster {
       status.info = try await stock.info(bucket)
     } catch {
       status.problem = error.message
+    }
+    status.server = await stock.server(of: bucket)
+    if let open = status.info?.transfers, open > 0 {
+      do throws(StockError) {
+        let listed = try await stock.transfers(bucket, settled: false, after: nil, count: 1000)
+        let nowMs = clock.wallMs
+        status.transfers = listed.map { .init(transfer: $0.transfer, ageMs: max(0, nowMs - $0.timestampMs)) }
+      } catch {
+        status.problem = error.message
+      }
     }
     status.followed = try await asking(orders: orders) { orders throws(OrderStoreError) in
       try await orders.position(of: bucket)

@@ -99,7 +99,7 @@ final class Connection {
     try run(
       """
       SET SESSION autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = \(seconds), lock_wait_timeout = \
-      \(seconds), sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE'
+      \(seconds), sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
       """
     )
   }
@@ -192,10 +192,22 @@ extension Connection {
   }
 
   /// Executes a statement once for each row of parameters. Only where the server takes arrays.
-  func execute(_ sql: String, arrays batch: RowBatch) throws(MySQLFailure) {
+  /// - Returns: how many rows changed.
+  @discardableResult
+  func execute(_ sql: String, arrays batch: RowBatch) throws(MySQLFailure) -> Int {
     let statement = try prepared(sql)
+    var changed = 0
     for start in stride(from: 0, to: batch.count, by: Self.arrayRowsMax) {
-      try statement.execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
+      changed += try statement.execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
+    }
+    return changed
+  }
+
+  /// Executes a statement for a list of keys, filled up as ``query(keys:before:_:sql:_:)`` does.
+  func execute(keys: [[UInt8]], before first: [SQLValue], sql: (_ marks: String) -> String) throws(MySQLFailure) {
+    for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+      let (marks, parameters) = Self.list(keys[start..<min(start + Self.keysMax, keys.count)])
+      try prepared(sql(marks)).execute(first + parameters)
     }
   }
 
@@ -218,16 +230,21 @@ extension Connection {
     _ body: (RowReader) throws -> Value
   ) throws -> [Value] {
     var values: [Value] = []
-    for start in stride(from: 0, to: keys.count, by: 1_024) {
-      let part = keys[start..<min(start + 1_024, keys.count)]
-      var size = 1
-      while size < part.count { size *= 2 }
-      let marks = repeatElement("?", count: size).joined(separator: ", ")
-      let filler = repeatElement(SQLValue.bytes(part[part.endIndex - 1]), count: size - part.count)
-      let parameters = first + part.map { .bytes($0) } + filler
-      try prepared(sql(marks)).query(parameters, columns) { values.append(try body($0)) }
+    for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+      let (marks, parameters) = Self.list(keys[start..<min(start + Self.keysMax, keys.count)])
+      try prepared(sql(marks)).query(first + parameters, columns) { values.append(try body($0)) }
     }
     return values
+  }
+
+  private static let keysMax = 1_024
+
+  private static func list(_ keys: ArraySlice<[UInt8]>) -> (marks: String, parameters: [SQLValue]) {
+    var size = 1
+    while size < keys.count { size *= 2 }
+    let filler = repeatElement(SQLValue.bytes(keys[keys.endIndex - 1]), count: size - keys.count)
+    let marks = repeatElement("?", count: size).joined(separator: ", ")
+    return (marks, keys.map { .bytes($0) } + filler)
   }
 }
 

@@ -82,11 +82,17 @@ extension Connection {
     guard stored == batch.from else {
       return (LogBatchOutcome(position: stored, applied: false), .rollBack)
     }
-    let rows = try orders(of: sku, tokens: batch.tokens(withNew: isExact), forUpdate: !isExact)
+    // Where the product is locked nobody else changes its orders. Else they are locked, or looked at again as they change.
+    let looksAgain = !isExact && takesArrays
+    let rows = try orders(of: sku, tokens: batch.tokens(withNew: isExact), forUpdate: !isExact && !looksAgain)
     var book = OrderBook(stocks: stocks, orders: rows, capacity: batch.steps.count)
     let outcome = book.follow(batch, from: stored)
     try insert(book.inserted)
-    try update(book.updated)
+    if looksAgain {
+      guard try update(expected: book.updated) else { return nil }
+    } else {
+      try update(book.updated.map(\.after))
+    }
     guard try apply(book.changes) else { return nil }
     if outcome.position != stored { try store(outcome.position, of: bucket, replacing: old) }
     return (outcome, .commit)

@@ -155,7 +155,8 @@ public final class MySQLStore: OrderStore {
     return try await pool.call { connection throws(OrderStoreError) in try connection.follow(batch) }
   }
 
-  /// Waits for what is under way, then closes all connections. Later calls throw
+  /// Waits for what is under way, then closes all connections and ends their threads, which live as long as nobody calls
+  /// this. Later calls throw
   /// ``OrderStoreError/Code/unavailable``.
   public func close() async { await pool.close() }
 

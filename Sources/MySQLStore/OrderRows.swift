@@ -100,6 +100,37 @@ extension Connection {
     try execute("UPDATE orders SET \(assignments) WHERE sku = ? AND token = ?", arrays: batch)
   }
 
+  /// Rows that were only looked at get a sequence and a state, if they still are what they were. Only where the server
+  /// takes arrays.
+  /// - Returns: false where one is not.
+  func update(expected updates: [OrderBook.Update]) throws(MySQLFailure) -> Bool {
+    guard !updates.isEmpty else { return true }
+    var batch = RowBatch(
+      [.integer, .bytes, .bytes, .bytes, .bytes, .integer, .integer, .bytes],
+      capacity: updates.count
+    )
+    for update in updates {
+      let (before, purchase) = (update.before, update.before.order.purchase)
+      batch.put(update.after.order.sequence, 0)
+      batch.put(utf8: update.after.state.rawValue, 1)
+      batch.put(utf8: purchase.sku.text, 2)
+      batch.put(purchase.token.bytes, 3)
+      batch.put(utf8: before.state.rawValue, 4)
+      batch.put(purchase.quantity, 5)
+      batch.put(Int64(before.order.bucket), 6)
+      batch.put(purchase.user.bytes, 7)
+      batch.endRow()
+    }
+    let changed = try execute(
+      """
+      UPDATE orders SET sequence = ?, state = ?
+      WHERE sku = ? AND token = ? AND state = ? AND quantity = ? AND bucket = ? AND user = ?
+      """,
+      arrays: batch
+    )
+    return changed == updates.count
+  }
+
   private func write<Element>(
     _ elements: some Collection<Element>,
     count: Int,
@@ -178,7 +209,7 @@ extension Connection {
   /// What the book has decided, from rows that are locked.
   func write(_ book: OrderBook) throws(MySQLFailure) {
     try insert(book.inserted)
-    try update(book.updated)
+    try update(book.updated.map(\.after))
     guard try apply(book.changes) else {
       throw MySQLFailure(number: 0, state: "HY000", message: "a product changed while it was locked")
     }

@@ -300,6 +300,8 @@ extension Connection {
   }
 
   private func deleteHolds(_ sku: SKU, _ tokens: [Token]) throws(MySQLFailure) {
-    for token in tokens { try execute("DELETE FROM holds WHERE sku = ? AND token = ?", sku.value, token.value) }
+    try execute(keys: tokens.map(\.bytes), before: [sku.value]) { marks in
+      "DELETE FROM holds WHERE sku = ? AND token IN (\(marks))"
+    }
   }
 }

@@ -51,13 +51,16 @@ final class Statement {
   }
 
   /// Executes the statement once for each of these rows, in one message.
-  func execute(arrays batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) {
+  /// - Returns: how many rows changed.
+  @discardableResult
+  func execute(arrays batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) -> Int {
     precondition(batch.columns.count == binds.count)
     try Parameters.with(arrays: batch, rows, in: binds) { () throws(MySQLFailure) in
       try setArraySize(UInt32(rows.count))
       try check(mysql_stmt_bind_param(handle, binds.baseAddress))
       try check(mysql_stmt_execute(handle))
     }
+    return Int(clamping: mysql_stmt_affected_rows(handle))
   }
 
   /// Executes the statement, which has as many parameters as these rows have values.

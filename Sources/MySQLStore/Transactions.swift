@@ -14,7 +14,9 @@ extension Connection {
 
   /// Waits between attempts after a deadlock, and how often a lost connection is made anew.
   private static let pausesMs: ClosedRange<Double> = 1...50
-  private static let losesMax = 3
+  private static let losesMax = 2
+  /// A key that is there each time is not somebody else's being quicker, but a constraint that the order does not keep.
+  private static let duplicatesMax = 20
 
   /// Runs `body` in one transaction, again where somebody else was in the way or the connection was lost before the
   /// commit was sent.
@@ -97,6 +99,9 @@ extension Connection {
       guard retries.loses < Self.losesMax else { throw OrderStoreError(failure, while: what, server: url) }
     case .contended, .duplicate:
       rollBack()
+      if case .duplicate = failure.kind, retries.count >= Self.duplicatesMax {
+        throw OrderStoreError(failure, while: what, server: url)
+      }
       guard retries.mayGoOn else { throw Self.busy(failure, what, url) }
       retries.pause(Self.pausesMs, hasWaited: failure.hasWaited)
     case .other:

@@ -87,6 +87,9 @@ package final class OrderBatcher<Item: Sendable, Outcome: Sendable, Access>: Sen
     return try result.get()
   }
 
+  /// Items that are in no batch yet.
+  package var waiting: Int { inbox.withLock { $0.items } }
+
   private func mustStart(_ inbox: inout Inbox) -> Bool {
     guard inbox.writers < limits.writersMax else { return false }
     guard inbox.writers == 0 || inbox.items >= limits.batchMax else { return false }

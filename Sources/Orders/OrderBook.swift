@@ -42,11 +42,20 @@ package struct OrderBook: Sendable {
     }
   }
 
-  private enum Mark { case stored, inserted, updated }
+  private enum Mark: Equatable {
+    case stored, inserted
+    case updated(from: StoredOrder)
+  }
 
   private struct Row {
     var order: StoredOrder
     var mark: Mark
+  }
+
+  /// A row that was there and is different now.
+  package struct Update: Hashable, Sendable {
+    package let before: StoredOrder
+    package let after: StoredOrder
   }
 
   /// Stock of the known products when the transaction read them.
@@ -63,15 +72,17 @@ package struct OrderBook: Sendable {
   }
 
   /// New rows, in the order in which they were made.
-  package var inserted: [StoredOrder] { marked(.inserted) }
-
-  /// Rows that were there and are different now.
-  package var updated: [StoredOrder] { marked(.updated) }
-
-  private func marked(_ mark: Mark) -> [StoredOrder] {
+  package var inserted: [StoredOrder] {
     touched.compactMap { key in
-      guard let row = rows[key], row.mark == mark else { return nil }
+      guard let row = rows[key], row.mark == .inserted else { return nil }
       return row.order
+    }
+  }
+
+  package var updated: [Update] {
+    touched.compactMap { key in
+      guard let row = rows[key], case .updated(let before) = row.mark else { return nil }
+      return Update(before: before, after: row.order)
     }
   }
 
@@ -107,7 +118,7 @@ package struct OrderBook: Sendable {
       changes[key.sku] = change
     }
     if row.mark == .stored {
-      row.mark = .updated
+      row.mark = .updated(from: before)
       touched.append(key)
     }
     rows[key] = row

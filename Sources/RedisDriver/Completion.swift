@@ -14,9 +14,21 @@ struct Completion: @unchecked Sendable {
     type = Value.self
   }
 
+  /// For a reply type that is not delivered to a continuation.
+  init(opaque receiver: UnsafeRawPointer, _ type: any RedisReply.Type) {
+    continuation = receiver
+    self.type = type
+  }
+
   /// Decodes the reply on the tape and resumes the caller with it.
-  func succeed(_ tape: ReplyTape, lostSendings: Int, server: String) {
-    type._resume(continuation, with: ReplyCursor(tape), lostSendings: lostSendings, server: server)
+  func succeed(_ tape: ReplyTape, lostSendings: Int, connection: UInt64, server: String) {
+    type._resume(
+      continuation,
+      with: ReplyCursor(tape),
+      lostSendings: lostSendings,
+      connection: connection,
+      server: server
+    )
   }
 
   func fail(_ error: RedisError) { type._resume(continuation, throwing: error) }
@@ -29,11 +41,13 @@ extension RedisReply {
     _ continuation: UnsafeRawPointer,
     with reply: consuming ReplyCursor,
     lostSendings: Int,
+    connection: UInt64,
     server: String
   ) {
     do throws(RedisError) {
       let value = try Self(decoding: &reply)
-      _restored(continuation).resume(returning: .success(Reply(value: value, lostSendings: lostSendings)))
+      let whole = Reply(value: value, lostSendings: lostSendings, connection: connection)
+      _restored(continuation).resume(returning: .success(whole))
     } catch {
       let located = RedisError(error.code, error.message, server: server, lostSendings: lostSendings)
       _restored(continuation).resume(returning: .failure(located))

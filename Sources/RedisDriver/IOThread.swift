@@ -18,6 +18,11 @@ final class IOThread: TaskExecutor, @unchecked Sendable {
     /// The link's client is gone without closing it.
     case discard(Link)
     case resolved(Link, attempt: Int, Result<[SocketAddress], RedisError>)
+    /// The link's server has nothing to do any more, so that nothing should wait for it.
+    case retire(Link)
+    /// The cluster's map may have to be asked for.
+    case look(ClusterCore)
+    case dismiss(ClusterCore)
   }
 
   private struct Inbox {
@@ -36,20 +41,34 @@ final class IOThread: TaskExecutor, @unchecked Sendable {
   @exclusivity(unchecked) private var jobs: [UnownedJob] = []
   private var operations: [Operation] = []
   private var links: [Link] = []
+  private var clusters: [ClusterCore] = []
   private var pollTable: [pollfd] = []
   /// Read once per cycle.
   @exclusivity(unchecked) private(set) var now = MonotonicTime.now
   let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
 
-  /// Starts the thread. It ends by itself when its last link has been closed.
+  /// Starts the thread. It ends by itself when its last link has been closed and its last cluster dismissed.
   static func start(with link: Link) throws(RedisError) -> IOThread {
-    let descriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
-    guard descriptor >= 0 else { throw RedisError(.systemFailure, "no event descriptor: \(systemError(errno))") }
-    let thread = IOThread(wakeUpDescriptor: descriptor)
+    let thread = try make()
     link.thread = thread
     thread.links.append(link)
     try startThread { thread.run() }
     return thread
+  }
+
+  /// Starts the thread for a cluster, whose links come and go.
+  static func start(_ cluster: (IOThread) -> ClusterCore) throws(RedisError) -> (IOThread, ClusterCore) {
+    let thread = try make()
+    let core = cluster(thread)
+    thread.clusters.append(core)
+    try startThread { thread.run() }
+    return (thread, core)
+  }
+
+  private static func make() throws(RedisError) -> IOThread {
+    let descriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
+    guard descriptor >= 0 else { throw RedisError(.systemFailure, "no event descriptor: \(systemError(errno))") }
+    return IOThread(wakeUpDescriptor: descriptor)
   }
 
   private init(wakeUpDescriptor: Int32) { self.wakeUpDescriptor = wakeUpDescriptor }
@@ -111,9 +130,10 @@ extension IOThread {
       runOperations()
       runJobs()
       now = .now
+      for cluster in clusters { cluster.work(now) }
       for link in links { link.work(now) }
       links.removeAll { $0.isFinished }
-      if links.isEmpty, stop() { break }
+      if links.isEmpty, clusters.isEmpty, stop() { break }
       wait()
     }
     // What the pool runs from now on must not be taken for this thread.
@@ -140,6 +160,9 @@ extension IOThread {
       case .close(let link, let continuation): link.close(continuation, now)
       case .discard(let link): link.discard()
       case .resolved(let link, let attempt, let result): link.resolved(result, attempt: attempt, now)
+      case .retire(let link): link.retire(now)
+      case .look: break
+      case .dismiss(let core): clusters.removeAll { $0 === core }
       }
     }
     operations.removeAll(keepingCapacity: true)
@@ -191,7 +214,9 @@ extension IOThread {
       return true
     }
     guard idle else { return 0 }
-    guard let wakeUp = links.compactMap(\.wakeUp).min() else { return -1 }
+    let linksTime = links.lazy.compactMap(\.wakeUp).min()
+    let clustersTime = clusters.lazy.compactMap(\.wakeUp).min()
+    guard let wakeUp = linksTime.map({ min($0, clustersTime ?? $0) }) ?? clustersTime else { return -1 }
     let nanoseconds = max(wakeUp.nanoseconds - now.nanoseconds, 0)
     // Rounded up, as waking too early would only mean to go round once more.
     return Int32(min((nanoseconds + 999_999) / 1_000_000, 3_600_000))

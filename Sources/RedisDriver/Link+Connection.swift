@@ -89,6 +89,7 @@ extension Link {
       return connectToNextCandidate(failure, now)
     }
     machine.connected()
+    subscription?.asked(now)
     var writer = CommandWriter()
     greeting.write(url, to: &writer)
     // A new socket has room for these few bytes; where it has not, something is wrong with it.
@@ -105,6 +106,8 @@ extension Link {
     machine.failed(now: now, using: &generator)
     logger.debug("No connection", metadata: ["server": "\(server)", "cause": "\(error.message)"])
     fail(hopeless ? outbox.failAll(.unreachable) : outbox.failImpatient(), cause: error)
+    cluster?.trouble(url.endpoint, now)
+    subscription?.down(error)
   }
 
   /// The connection is gone. What may be sent again waits for the next one.
@@ -124,6 +127,8 @@ extension Link {
       ]
     )
     fail(failed, cause: cause)
+    cluster?.trouble(url.endpoint, now)
+    subscription?.down(cause)
   }
 }
 
@@ -184,6 +189,10 @@ extension Link {
 
   private func takeReply(_ connection: Connection, _ now: MonotonicTime) {
     let tape = connection.parser.tape
+    if let subscription {
+      if subscription.take(tape) { return tape.clear() }
+      subscription.answered()
+    }
     guard let oldest = outbox.oldestInFlight else {
       let said = tape.isError ? ": \(tape.firstText)" : ""
       let violation = RedisError(.protocolViolation, "protocol violation: a reply to no command\(said)")
@@ -199,7 +208,7 @@ extension Link {
       if tape.isError, oldest.replies == 1 {
         ticket.fail(RedisError(.serverError, tape.firstText, server: server, lostSendings: oldest.lostSendings))
       } else {
-        ticket.succeed(tape, lostSendings: oldest.lostSendings, server: server)
+        ticket.succeed(tape, lostSendings: oldest.lostSendings, connection: connectionEpoch, server: server)
       }
     }
     tape.clear()
@@ -208,7 +217,10 @@ extension Link {
   private func takeGreeting(_ connection: Connection, _ now: MonotonicTime) {
     let tape = connection.parser.tape
     let step = greeting.steps[connection.repliesSeen]
+    // Events come as soon as the first channel is subscribed to.
+    if let subscription, subscription.take(tape) { return tape.clear() }
     let verdict = greeting.judge(step, error: tape.isError ? tape.firstText : nil)
+    if step == .inquire { subscription?.learn(tape) }
     tape.clear()
     switch verdict {
     case .ok: break
@@ -222,6 +234,7 @@ extension Link {
     lastFailure = nil
     outbox.restart(now: now)
     logger.debug("Connected", metadata: ["server": "\(server)", "waiting": "\(outbox.count)"])
+    subscription?.up()
     flush()
   }
 }

@@ -25,6 +25,9 @@ final class Link: @unchecked Sendable {
   /// What errors call the server.
   let server: String
   let logger: Logger
+  let role: LinkRole
+  /// Tells this link from those before it to the same server.
+  let serial: UInt64
   @exclusivity(unchecked) var outbox = Outbox<Completion>()
   @exclusivity(unchecked) var machine: LinkMachine
   let greeting: Greeting
@@ -43,6 +46,12 @@ final class Link: @unchecked Sendable {
   var lastFailure: RedisError?
   /// Noticed while commands are being written, and acted upon afterwards.
   @exclusivity(unchecked) var sendFailure: RedisError?
+
+  /// The cluster that wants to hear of trouble with this node.
+  weak var cluster: ClusterCore?
+  private var troubleAfter = MonotonicTime(nanoseconds: .min)
+  /// Nothing should wait for this server any more.
+  private var isRetired = false
 
   private var closers: [UnsafeContinuation<Void, Never>] = []
   @exclusivity(unchecked) private var closing = false
@@ -65,14 +74,20 @@ final class Link: @unchecked Sendable {
     }
   }
 
-  init(_ url: RedisURL, _ configuration: RedisClient.Configuration) {
+  private static let serials = Atomic<UInt64>(0)
+
+  var connectionEpoch: UInt64 { serial << 32 | losses.load(ordering: .acquiring) }
+
+  init(_ url: RedisURL, _ configuration: RedisClient.Configuration, role: LinkRole = .commands) {
     self.url = url
+    self.role = role
+    serial = Self.serials.wrappingAdd(1, ordering: .relaxed).newValue
     server = url.server
     logger = configuration.logger
     connectTimeout = configuration.connectTimeout
     timeout = configuration.timeout.wholeNanoseconds
     patience = configuration.patience.wholeNanoseconds
-    greeting = Greeting(url)
+    greeting = Greeting(url, role)
     machine = LinkMachine(backOff: configuration.backOff, connectTimeout: connectTimeout.wholeNanoseconds)
   }
 
@@ -146,9 +161,15 @@ extension Link {
       lose(.disconnected, failure, now)
     }
     if let due = replyDue, due <= now, connection?.isDrained == true { loseSilent(now) }
+    if isRetired { endRetired(now) }
+    if let cluster, let due = troubleDue, due <= now {
+      troubleAfter = now.advanced(by: Self.silence)
+      cluster.trouble(url.endpoint, now)
+    }
     fail(outbox.expire(now: now), cause: lastFailure)
+    if let subscription { keepAlive(subscription, now) }
     if machine.state == .ready { flush() }
-    switch machine.tick(commandsWait: !outbox.isEmpty, now: now) {
+    switch machine.tick(commandsWait: isWanted, now: now) {
     case .none: break
     case .connect: connect(now)
     case .giveUp:
@@ -159,12 +180,21 @@ extension Link {
 
   private var replyDue: MonotonicTime? { machine.state == .ready ? outbox.replyDue : nil }
 
+  /// Whether there should be a connection.
+  private var isWanted: Bool { !outbox.isEmpty || (subscription != nil && !closing) }
+
   /// When ``work(_:)`` has to be called at the latest.
   var wakeUp: MonotonicTime? {
-    let times = [
-      replyDue, outbox.waitingDue, machine.wakeUp(commandsWait: !outbox.isEmpty),
-    ]
-    return times.lazy.compactMap(\.self).min()
+    var earliest = replyDue
+    func consider(_ time: MonotonicTime?) {
+      if let time { earliest = earliest.map { min($0, time) } ?? time }
+    }
+    consider(outbox.waitingDue)
+    consider(machine.wakeUp(commandsWait: isWanted))
+    if cluster != nil { consider(troubleDue) }
+    if isRetired { consider(retirementDue) }
+    if let subscription, machine.state == .ready { consider(subscription.pingDue) }
+    return earliest
   }
 
   private func finish() {
@@ -209,6 +239,34 @@ extension Link {
         case .unreachable: (cause?.code ?? .cannotConnect, cause?.message ?? "no connection")
         }
       item.ticket.fail(RedisError(code, message, server: server, lostSendings: item.lostSendings))
+    }
+  }
+
+  // MARK: Nodes of a cluster
+
+  /// Nanoseconds of silence after which the cluster looks whether a node is still what it was; and those that a node
+  /// without slots gets for its last replies.
+  private static let silence: Int64 = 500_000_000
+  private static let lastReplies: Int64 = 250_000_000
+
+  private var troubleDue: MonotonicTime? {
+    outbox.oldestQueuedAt.map { max($0.advanced(by: Self.silence), troubleAfter) }
+  }
+
+  private var retirementDue: MonotonicTime? { outbox.oldestQueuedAt.map { $0.advanced(by: Self.lastReplies) } }
+
+  /// Others have the node's slots now. What waits for it is given back, to be sent there.
+  func retire(_ now: MonotonicTime) {
+    cluster = nil
+    isRetired = true
+  }
+
+  private func endRetired(_ now: MonotonicTime) {
+    let cause = RedisError(.replyLost, "the node has left the cluster or has no slots any more")
+    if machine.state != .ready {
+      fail(outbox.failImpatient(), cause: RedisError(.cannotConnect, cause.message))
+    } else if let due = retirementDue, due <= now {
+      lose(.disconnected, cause, now)
     }
   }
 

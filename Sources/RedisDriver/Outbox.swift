@@ -64,6 +64,12 @@ struct Outbox<Ticket>: ~Copyable {
 
   var oldest: Entry? { entries.isEmpty ? nil : entries[0] }
 
+  /// Since when the oldest command waits for the present connection; nil while there is none.
+  var oldestQueuedAt: MonotonicTime? {
+    guard !entries.isEmpty, entries[0].queuedAt != .distantFuture else { return nil }
+    return entries[0].queuedAt
+  }
+
   /// The oldest command, if it has been sent.
   var oldestInFlight: Entry? { entriesSent > 0 ? entries[0] : nil }
 

@@ -38,6 +38,7 @@ public final class RedisClient: Sendable {
   private let thread: IOThread
   private let link: Link
   private let nextID = Atomic<UInt64>(0)
+  private let barrier = ReplicaBarrier()
 
   /// Starts an I/O thread, and does not connect yet.
   /// - Throws: `RedisError` with the code `systemFailure` if the system grants no thread.
@@ -59,9 +60,9 @@ public final class RedisClient: Sendable {
   /// The client's I/O thread. It may be used as long as one likes: when the client is closed, tasks go on elsewhere.
   public var taskExecutor: any TaskExecutor { thread }
 
-  /// Changes whenever the connection is lost. What was learnt about the server before may not hold for the one that
-  /// answers afterwards.
-  public var connectionEpoch: UInt64 { link.losses.load(ordering: .acquiring) }
+  /// Changes whenever the connection is lost, and is another for each client. What was learnt about the server before may
+  /// not hold for the one that answers afterwards.
+  public var connectionEpoch: UInt64 { link.connectionEpoch }
 
   /// Makes sure that there is a connection and that the server answers.
   /// - Throws: what the first attempt failed with: `cannotConnect`, or `refused` with the server's own words.
@@ -73,12 +74,33 @@ public final class RedisClient: Sendable {
   /// A client of its own connection to the same server, on the same I/O thread: for commands that block, such as
   /// `XREADGROUP … BLOCK`, which would hold up all that come after them. Cheap; to be closed like any.
   /// - Throws: `RedisError` with the code `closed`.
-  public func makeDedicated() throws(RedisError) -> RedisClient {
-    let link = Link(url, configuration)
-    link.thread = thread
-    guard thread.post(.add(link)) else { throw link.closedError }
-    return RedisClient(url, configuration, thread, link)
+  public func makeDedicated() throws(RedisError) -> RedisClient { try makeSibling(url) }
+
+  /// A client of another server on the same I/O thread. To be closed like any.
+  /// - Throws: `RedisError` with the code `closed`.
+  public func makeSibling(_ url: RedisURL) throws(RedisError) -> RedisClient { try makeSibling(url, role: .commands) }
+
+  func makeSibling(_ url: RedisURL, role: LinkRole) throws(RedisError) -> RedisClient {
+    try RedisClient(url, configuration, on: thread, role: role, of: nil)
   }
+
+  /// - Parameter cluster: hears of trouble with the server, which is one of its nodes.
+  convenience init(
+    _ url: RedisURL,
+    _ configuration: Configuration,
+    on thread: IOThread,
+    role: LinkRole,
+    of cluster: ClusterCore?
+  ) throws(RedisError) {
+    let link = Link(url, configuration, role: role)
+    link.thread = thread
+    link.cluster = cluster
+    guard thread.post(.add(link)) else { throw link.closedError }
+    self.init(url, configuration, thread, link)
+  }
+
+  /// Its server has nothing to do any more: what waits for it fails soon, to be sent elsewhere.
+  func retire() { _ = thread.post(.retire(link)) }
 
   /// Lends a client as ``makeDedicated()`` makes it, and closes it afterwards.
   public nonisolated(nonsending) func withDedicatedConnection<Result>(
@@ -93,6 +115,20 @@ public final class RedisClient: Sendable {
       await client.close()
       throw error
     }
+  }
+
+  /// Waits until so many replicas have all that was written over a connection before this call.
+  ///
+  /// Callers that come while others wait are answered together, by the next `WAIT`: so there is one for many commands
+  /// that were sent together. While it waits the server takes no other command from this connection.
+  /// - Parameter connection: the reply's, of the command that matters. If it is gone, nothing can be said.
+  /// - Returns: false where they were fewer when the time was up, or where that can't be learnt.
+  public nonisolated(nonsending) func isReplicated(
+    _ connection: UInt64,
+    to replicas: Replication
+  ) async -> Bool {
+    guard let answer = await barrier.wait(replicas, on: self) else { return false }
+    return answer.connection == connection && answer.value >= replicas.count
   }
 
   /// Refuses further commands with `closed`, waits until those under way have their outcome, and disconnects.
@@ -150,11 +186,11 @@ extension RedisClient {
     options: CallOptions = .once
   ) async throws(RedisError) -> Reply<[RESPValue]> {
     for command in commands { if let refusal = command.refusal { throw refusal } }
-    guard !commands.isEmpty else { return Reply(value: [], lostSendings: 0) }
+    guard !commands.isEmpty else { return Reply(value: [], lostSendings: 0, connection: connectionEpoch) }
     let block: Reply<ReplyBlock> = try await perform(replies: commands.count, options: options) { writer in
       commands.reduce(0) { $0 + writer.command($1) }
     }
-    return Reply(value: block.value.replies, lostSendings: block.lostSendings)
+    return Reply(value: block.value.replies, lostSendings: block.lostSendings, connection: block.connection)
   }
 
   /// Runs commands as one transaction (`MULTI` … `EXEC`): all or none, with no others in between. Returns their replies;
@@ -164,14 +200,25 @@ extension RedisClient {
     _ commands: [RedisCommand],
     options: CallOptions = .once
   ) async throws(RedisError) -> Reply<[RESPValue]> {
+    try await transaction(commands, options: options, asking: false)
+  }
+
+  /// - Parameter asking: for a node of a cluster that the keys are on their way to. It holds from `MULTI` to `EXEC`.
+  nonisolated(nonsending) func transaction(
+    _ commands: [RedisCommand],
+    options: CallOptions,
+    asking: Bool
+  ) async throws(RedisError) -> Reply<[RESPValue]> {
     for command in commands { if let refusal = command.refusal { throw refusal } }
-    guard !commands.isEmpty else { return Reply(value: [], lostSendings: 0) }
-    let block: Reply<ReplyBlock> = try await perform(replies: commands.count + 2, options: options) { writer in
-      let all = [RedisCommand("MULTI")] + commands + [RedisCommand("EXEC")]
-      return all.reduce(0) { $0 + writer.command($1) }
+    guard !commands.isEmpty else { return Reply(value: [], lostSendings: 0, connection: connectionEpoch) }
+    let all = (asking ? [RedisCommand("ASKING")] : []) + [RedisCommand("MULTI")] + commands + [RedisCommand("EXEC")]
+    let block: Reply<ReplyBlock> = try await perform(replies: all.count, options: options) { writer in
+      all.reduce(0) { $0 + writer.command($1) }
     }
     let lostSendings = block.lostSendings
-    if case .array(let replies)? = block.value.replies.last { return Reply(value: replies, lostSendings: lostSendings) }
+    if case .array(let replies)? = block.value.replies.last {
+      return Reply(value: replies, lostSendings: lostSendings, connection: block.connection)
+    }
     // Why a command was refused says more than the EXECABORT that follows from it.
     for case .error(let message) in block.value.replies {
       throw RedisError(.serverError, message, server: url.server, lostSendings: lostSendings)
@@ -182,6 +229,52 @@ extension RedisClient {
       server: url.server,
       lostSendings: lostSendings
     )
+  }
+}
+
+/// Nodes of a cluster.
+extension RedisClient {
+  /// As ``call(_:as:options:_:)``, of a key that is on its way to this node.
+  @inlinable
+  nonisolated(nonsending) func callAsking<Value: RedisReply>(
+    _ name: StaticString,
+    options: CallOptions,
+    _ encode: (inout CommandWriter) -> Void
+  ) async throws(RedisError) -> Reply<Value> {
+    let reply: Reply<AskedReply<Value>> = try await perform(replies: 2, options: options) { writer in
+      let asking = writer.command(RedisCommand("ASKING"))
+      return asking + name.withUTF8Buffer { writer.command(UnsafeRawBufferPointer($0), encode) }
+    }
+    return Reply(value: reply.value.value, lostSendings: reply.lostSendings, connection: reply.connection)
+  }
+
+  nonisolated(nonsending) func callAsking<Value: RedisReply>(
+    _ command: RedisCommand,
+    options: CallOptions
+  ) async throws(RedisError) -> Reply<Value> {
+    let reply: Reply<AskedReply<Value>> = try await perform(replies: 2, options: options) { writer in
+      writer.command(RedisCommand("ASKING")) + writer.command(command)
+    }
+    return Reply(value: reply.value.value, lostSendings: reply.lostSendings, connection: reply.connection)
+  }
+
+  /// Asks the node for its map of the cluster. To be called on the I/O thread.
+  func ask(_ inquiry: SlotsInquiry, before deadline: MonotonicTime) {
+    let options = CallOptions(whenUnreachable: .fail, deadline: deadline)
+    submit(newID(), 1, options, Completion(inquiry)) { $0.command(RedisCommand("CLUSTER", "SLOTS")) }
+  }
+}
+
+/// The reply that follows the one to `ASKING`.
+@usableFromInline
+struct AskedReply<Value: RedisReply>: RedisReply {
+  @usableFromInline var value: Value
+
+  @usableFromInline
+  init(decoding reply: inout ReplyCursor) throws(RedisError) {
+    try reply.skip()
+    if reply.nextKind == .error { throw RedisError(.serverError, try reply.errorText()) }
+    value = try Value(decoding: &reply)
   }
 }
 

@@ -30,8 +30,9 @@ public struct RedisCommand: Sendable, Hashable, ExpressibleByArrayLiteral {
 
   /// Commands that change what a connection is, or how it replies, which its other users can't know.
   private static let connectionCommands: Set<String> = [
-    "AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE", "QUIT", "RESET",
-    "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+    "ASKING", "AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE", "QUIT",
+    "READONLY", "READWRITE", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE",
+    "UNWATCH", "WATCH",
   ]
 
   /// Why the command can't be sent on a connection that others use too; nil if it can.
@@ -51,6 +52,7 @@ public struct RedisCommand: Sendable, Hashable, ExpressibleByArrayLiteral {
 
 extension CommandWriter {
   /// Appends a command value. Returns its size in bytes.
+  @usableFromInline
   mutating func command(_ command: RedisCommand) -> Int {
     var name = command.name
     return name.withUTF8 { name in

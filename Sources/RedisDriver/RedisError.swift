@@ -25,6 +25,8 @@ public struct RedisError: Error, Sendable, Equatable {
     public static let cancelled = Code("cancelled")
     /// The server answered with an error reply; ``RedisError/serverErrorPrefix`` is its first word.
     public static let serverError = Code("serverError")
+    /// The nodes of a cluster kept sending the command from one to another. It has not run.
+    public static let redirectedTooOften = Code("redirectedTooOften")
     /// The server sent bytes that are not RESP, or a reply that nobody had asked for. The connection was given up.
     public static let protocolViolation = Code("protocolViolation")
     /// The reply is sound RESP, but not of the type that the caller decodes. The command has run.

@@ -11,6 +11,7 @@ public protocol RedisReply: Sendable {
     _ continuation: UnsafeRawPointer,
     with reply: consuming ReplyCursor,
     lostSendings: Int,
+    connection: UInt64,
     server: String
   )
   static func _resume(_ continuation: UnsafeRawPointer, throwing error: RedisError)
@@ -22,11 +23,14 @@ public struct Reply<Value: Sendable>: Sendable {
   public var value: Value
   /// How many earlier sendings of the same command had no reply. If not 0, the command may have run before.
   public var lostSendings: Int
+  /// Which connection it came over: ``RedisClient/connectionEpoch``, as long as that connection is there.
+  public var connection: UInt64
 
   @inlinable
-  public init(value: Value, lostSendings: Int) {
+  public init(value: Value, lostSendings: Int, connection: UInt64) {
     self.value = value
     self.lostSendings = lostSendings
+    self.connection = connection
   }
 }
 

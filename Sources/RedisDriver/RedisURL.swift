@@ -41,6 +41,7 @@ public struct RedisURL: Sendable, Hashable {
     case "redis": try self.init(tcp: rest)
     case "unix": try self.init(unix: rest)
     case "rediss": throw Self.invalid("scheme rediss (TLS) is not supported; expected redis or unix")
+    case "redis-cluster": throw Self.invalid("scheme redis-cluster names several servers; one is expected here")
     default: throw Self.invalid("scheme \"\(Self.shown(scheme))\"; expected redis or unix")
     }
   }

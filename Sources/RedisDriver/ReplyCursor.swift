@@ -81,6 +81,14 @@ public struct ReplyCursor: ~Copyable {
     }
   }
 
+  /// The text of an error, which stands alone or in a block.
+  @usableFromInline
+  mutating func errorText() throws(RedisError) -> String {
+    let node = try take()
+    guard node.kind == .error else { throw Self.mismatch(expected: "an error", node.kind) }
+    return String(decoding: tape.bytes(of: node), as: UTF8.self)
+  }
+
   /// Passes over the next part with all that belongs to it.
   public mutating func skip() throws(RedisError) {
     var parts = 1

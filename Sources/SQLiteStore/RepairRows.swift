@@ -59,7 +59,7 @@ struct RepairRows {
     for order in book.inserted where try !rows.insert(order.order, as: order.state) {
       throw DatabaseError(resultCode: .SQLITE_CONSTRAINT, message: "an order came up in the midst of its repair")
     }
-    for row in book.updated {
+    for row in book.updated.map(\.after) {
       let (order, purchase) = (row.order, row.order.purchase)
       let statement = try db.cachedStatement(
         sql: """

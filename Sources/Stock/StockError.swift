@@ -39,6 +39,9 @@ public struct StockError: Error, Hashable, Sendable, CustomStringConvertible {
     public static let serversMismatch = Code("servers-mismatch")
     /// A command over several buckets that are not on one server, or, in a cluster, not in one slot.
     public static let bucketsApart = Code("buckets-apart")
+    /// Whether enough units are left can't be learnt in time: a bucket can't be asked, or units are on their way between
+    /// buckets. Nothing was taken, and the same token may be tried again.
+    public static let undecided = Code("undecided")
     /// The server answered an error of another kind.
     public static let refused = Code("refused")
     /// The server answered what the protocol does not allow.
@@ -57,5 +60,5 @@ public struct StockError: Error, Hashable, Sendable, CustomStringConvertible {
   public var description: String { message }
 
   /// Whether the same call may succeed later without anyone changing anything by hand.
-  public var isTransient: Bool { code == .unavailable || code == .replyLost }
+  public var isTransient: Bool { code == .unavailable || code == .replyLost || code == .undecided }
 }

@@ -141,10 +141,20 @@ public protocol StockService: Sendable {
 
   /// The server that has the bucket, for people to read; nil where that is not known at the moment.
   func server(of bucket: BucketID) async -> String?
+
+  /// Takes a lease of a sale's work of that name, or renews it; false while another holder has it. It ends `ms` after it
+  /// was taken last. A lease keeps work from being done twice and nothing else: it may be lost, and had by two for a while.
+  /// - Parameter work: 1 to 64 of `a-z -`.
+  func lease(_ work: String, of sku: SKU, for holder: String, ms: Int64) async throws(StockError) -> Bool
 }
 
 extension StockService {
   public var soldOut: SoldOutCache? { nil }
+
+  /// Where no leases are kept everybody has each of them.
+  public func lease(_ work: String, of sku: SKU, for holder: String, ms: Int64) async throws(StockError) -> Bool {
+    true
+  }
 
   public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     try Self.require(try await info(bucket), bucket, buckets: buckets)

@@ -6,7 +6,7 @@ struct Allocation {
   private var weightSoFar: UInt64 = 0
   private var sharedSoFar: UInt64 = 0
 
-  /// `whole` is 0 to 2^53, `weightTotal`, the sum of the weights to come, 1 to 2^53.
+  /// `whole` is 0 to 2^53, `weightTotal`, the sum of the weights to come, 1 to 2^63 - 1.
   init(whole: Int64, weightTotal: Int64) {
     self.whole = UInt64(truncatingIfNeeded: whole)
     self.weightTotal = UInt64(truncatingIfNeeded: max(weightTotal, 1))

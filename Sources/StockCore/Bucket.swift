@@ -119,6 +119,7 @@ public struct Bucket: ~Copyable {
   }
 
   /// The first event of a token, by its address in the table.
+  @inline(__always)
   func firstEvent(at address: UInt64) -> FirstEvent {
     if KeptTokens.isKept(address) { return .kept(kept.record(at: address)) }
     return .whole(record(at: address))
@@ -131,11 +132,13 @@ public struct Bucket: ~Copyable {
   }
 
   /// The sequence of the event that first took the token, 0 if none did.
+  @inline(__always)
   func sequence(of token: Lookup) -> Int64 {
     token.first == nil ? 0 : sequence(at: token.place.address)
   }
 
   /// The sequence of the event at an address in the table.
+  @inline(__always)
   func sequence(at address: UInt64) -> Int64 {
     if HeldTokens.isHeld(address) { return held.sequence(at: address) }
     if KeptTokens.isKept(address) { return kept.sequence(at: address) }
@@ -143,6 +146,7 @@ public struct Bucket: ~Copyable {
   }
 
   /// Whether the token was first sent by this user; of a trimmed one, by the user's keyed hash.
+  @inline(__always)
   func isUser(_ user: Bytes, of first: FirstEvent) -> Bool {
     switch first {
     case .whole(let record): record.user.equals(user)
@@ -151,16 +155,20 @@ public struct Bucket: ~Copyable {
   }
 
   // MARK: Outcomes
+  // What a command calls on the way, here as above, is inlined or mutating: else the compiler copies the whole bucket to
+  // lend it.
 
   /// Begins a command: what it changes is counted from here.
   @inline(__always)
   mutating func beginChange() { change = Change(available: books.available) }
 
   /// How a command ended, with whatever it has changed.
+  @inline(__always)
   func outcome(_ status: Status, sequence: Int64 = 0) -> Outcome {
     outcome(status, remaining: books.available, sequence: sequence)
   }
 
+  @inline(__always)
   func outcome(_ status: Status, remaining: Int64, sequence: Int64) -> Outcome {
     Outcome(
       remaining: remaining,
@@ -174,6 +182,7 @@ public struct Bucket: ~Copyable {
   }
 
   /// How a command failed; what it has changed before stays.
+  @inline(__always)
   func failed(_ fault: Fault) -> Outcome {
     Outcome(
       remaining: 0,
@@ -195,6 +204,7 @@ public struct Bucket: ~Copyable {
   // MARK: Changing
 
   /// The next event, which `record` then takes.
+  @inline(__always)
   func makeEvent(
     _ effect: Effect,
     token: Bytes = .none,

@@ -182,7 +182,7 @@ import CStockABI
         let fault = bucket.apply(payload)
         guard fault == .none else { throw StockError(fault: fault) }
       }
-      guard bucket.restoration.isDone else { throw StockError(fault: .damaged) }
+      guard bucket.isWhole else { throw StockError(fault: .damaged) }
       return bucket
     }
 
@@ -224,7 +224,7 @@ import CStockABI
     }
   }
 
-  /// Shares a whole (0 to 2^53) out in proportion to weights (at least 0 each, their sum 1 to 2^53): each share is its exact
+  /// Shares a whole (0 to 2^53) out in proportion to weights (at least 0 each, their sum 1 to 2^63 - 1): each share is its exact
   /// part rounded down or up, and all add up. Equal weights give shares that differ by one at most. This is how
   /// `STOCK.REBALANCE` shares stock out.
   public func shares(of whole: Int64, weights: [Int64]) -> [Int64] {

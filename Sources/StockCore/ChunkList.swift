@@ -104,8 +104,7 @@ struct ChunkList: ~Copyable {
   func settled(_ address: Address) -> Address {
     let chunk = index(of: address)
     let offset = Int(truncatingIfNeeded: address & (Self.unitsPerChunk &- 1)) &* Self.unit
-    // Behind a chunk that is full to its last byte; the next one's number may have come round.
-    if offset == 0 { return start(ofChunk: chunk) }
+    // No record ends with its chunk: there is `wordSlack` behind it. So the address is still one of the chunk.
     guard chunk &+ 1 < count, offset >= usedBytes(ofChunk: chunk) else { return address }
     return start(ofChunk: chunk &+ 1)
   }

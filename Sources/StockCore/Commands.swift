@@ -25,7 +25,7 @@ extension Bucket {
         ? outcome(.cancelled) : outcome(.duplicate, sequence: sequence)
     }
     if freezing.isFrozen { return outcome(.frozen) }
-    if settings.opens > now { return outcome(.early) }
+    if settings.opens > max(now, 0) { return outcome(.early) }
     if settings.closes != 0 && settings.closes <= now { return outcome(.closed) }
     if settings.limit != 0 && !isWithinLimit(user, quantity, now: now) { return outcome(.limit) }
     if quantity > books.available && !makeAvailable(quantity, now: now) { return outcome(.soldOut) }

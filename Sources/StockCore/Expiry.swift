@@ -30,7 +30,7 @@ extension Bucket {
   mutating func stateNow(of known: Lookup, _ first: FirstEvent, now: Int64) -> PurchaseState {
     let state = first.state
     guard state == .held, case .whole(let record) = first else { return state }
-    guard !freezing.isFrozen, record.queuePlace != Record.unqueued, record.expires <= now else { return state }
+    guard !freezing.isFrozen, record.queuePlace != Record.unqueued, isDue(record.expires, now) else { return state }
     return end(known.place.address, now: now) ? .cancelled : state
   }
 
@@ -62,7 +62,7 @@ extension Bucket {
   }
 
   private func firstDue(_ now: Int64) -> QueuedHold? {
-    guard !freezing.isFrozen, let hold = firstHold, hold.expires <= now else { return nil }
+    guard !freezing.isFrozen, let hold = firstHold, isDue(hold.expires, now) else { return nil }
     return hold
   }
 
@@ -106,6 +106,9 @@ extension Bucket {
   }
 }
 
+/// Whether a hold of this deadline is due. A clock beyond the last time is read as that: what is put off is due no more.
+private func isDue(_ expires: Int64, _ now: Int64) -> Bool { expires <= min(now, Limits.time) }
+
 /// Walks through the holds that are due, parents first, without memory of its own: they are the top of the heap.
 private struct DueWalk {
   private var place = 0
@@ -114,7 +117,7 @@ private struct DueWalk {
   mutating func next(in holds: borrowing HoldQueue, _ now: Int64) -> QueuedHold? {
     while true {
       if isBelow {
-        if place < holds.count && holds[place].expires <= now {
+        if place < holds.count && isDue(holds[place].expires, now) {
           let hold = holds[place]
           place = 2 &* place &+ 1
           return hold

@@ -127,7 +127,7 @@ extension Bucket {
   }
 
   /// Notes that a hold's record lies elsewhere now.
-  func move(holdAt place: Int, to address: UInt64) {
+  mutating func move(holdAt place: Int, to address: UInt64) {
     var hold = holds[place]
     hold.address = address
     holds[place] = hold
@@ -140,7 +140,7 @@ extension Bucket {
     sink(hold, from: place)
   }
 
-  private func settle(_ hold: QueuedHold, at place: Int) {
+  private mutating func settle(_ hold: QueuedHold, at place: Int) {
     if place > 0 && hold.isBefore(holds[(place &- 1) &>> 1]) {
       rise(hold, from: place)
     } else {
@@ -148,7 +148,7 @@ extension Bucket {
     }
   }
 
-  private func rise(_ hold: QueuedHold, from start: Int) {
+  private mutating func rise(_ hold: QueuedHold, from start: Int) {
     var place = start
     while place > 0 {
       let parent = (place &- 1) &>> 1
@@ -159,7 +159,7 @@ extension Bucket {
     put(hold, at: place)
   }
 
-  private func sink(_ hold: QueuedHold, from start: Int) {
+  private mutating func sink(_ hold: QueuedHold, from start: Int) {
     var place = start
     while true {
       var child = 2 &* place &+ 1
@@ -172,6 +172,7 @@ extension Bucket {
     put(hold, at: place)
   }
 
+  @inline(__always)
   private func put(_ hold: QueuedHold, at place: Int) {
     holds[place] = hold
     record(at: hold.address).note(queuePlace: UInt32(truncatingIfNeeded: place))

@@ -294,7 +294,7 @@ public func stock_transfers_next(
 
 @c @implementation
 public func stock_is_whole(_ pointer: OpaquePointer) -> Bool {
-  bucket(pointer).pointee.restoration.isDone
+  bucket(pointer).pointee.isWhole
 }
 
 @c @implementation
@@ -304,7 +304,8 @@ public func stock_change_bytes(_ pointer: OpaquePointer) -> Int {
 
 @c @implementation
 public func stock_encode_change(_ pointer: OpaquePointer, _ buffer: UnsafeMutableRawPointer) -> Int {
-  bucket(pointer).pointee.encodeChange(to: buffer)
+  // Lent once for each way: only the rare one needs a copy of the bucket.
+  bucket(pointer).pointee.encodeOneEvent(to: buffer) ?? bucket(pointer).pointee.encodeAnyChange(to: buffer)
 }
 
 @c @implementation

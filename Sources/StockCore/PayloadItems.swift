@@ -2,7 +2,7 @@ import CStockABI
 
 /// What a payload may contain behind its version byte: a header, which makes a bucket, and if its log was trimmed the books
 /// and then the tokens and transfers of what is gone; events, a schedule's, freeze's or thaw's behind what it set; closed
-/// transfers; trims. Numbers below 0x80 are the effects of events.
+/// transfers; trims; an end. Numbers below 0x80 are the effects of events.
 enum PayloadTag {
   static let header: UInt8 = 0xf1
   static let settings: UInt8 = 0xf2
@@ -13,6 +13,8 @@ enum PayloadTag {
   static let trim: UInt8 = 0xfa
   static let heldToken: UInt8 = 0xfb
   static let transfer: UInt8 = 0xfc
+  /// The end of a whole bucket, behind which nothing of it is missing.
+  static let end: UInt8 = 0xfe
   /// The freeze of all buckets of a server, the only item of its payload.
   static let freezeAnew: UInt8 = 0xfd
 
@@ -21,6 +23,8 @@ enum PayloadTag {
   static let negative: UInt8 = 0x40
   static let unused: UInt8 = 0x20
   static let countsUsers: UInt8 = 0x01
+  /// In the header of a whole bucket: an end is to come.
+  static let awaitsEnd: UInt8 = 0x02
   static let byOperator: UInt8 = 0x08
   static let reasonMask: UInt8 = 0x07
   static let kindMask: UInt8 = 0x03

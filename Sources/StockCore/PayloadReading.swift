@@ -25,6 +25,9 @@ extension Bucket {
     return fault == .none ? apply(&reader) : fault
   }
 
+  /// Whether no part is missing of a bucket that comes in parts.
+  var isWhole: Bool { restoration.isDone && !restoration.awaitsEnd }
+
   /// Whether the last payload left the bucket sold out, or on sale again.
   var turn: Turn { change.turn(to: books.available) }
 
@@ -44,15 +47,17 @@ extension Bucket {
     let settings = reader.settings(buckets: buckets)
     let flags = reader.byte()
     guard let freezing = reader.freezing(), !reader.failed, epoch >= 1, settings.buckets >= 1,
-      settings.buckets <= Limits.buckets, flags & ~PayloadTag.countsUsers == 0
+      settings.buckets <= Limits.buckets, flags & ~(PayloadTag.countsUsers | PayloadTag.awaitsEnd) == 0
     else { return nil }
-    return Bucket(
+    var bucket = Bucket(
       settings: settings,
       freezing: freezing,
       epoch: epoch,
       hashing: KeyedHash(key: key),
       countsUsers: flags & PayloadTag.countsUsers != 0
     )
+    bucket.restoration.awaitsEnd = flags & PayloadTag.awaitsEnd != 0
+    return bucket
   }
 
   /// Applies what stands behind version and header. Faults: `damaged`, `outOfStep`, `overflow`; what is before the faulty
@@ -101,6 +106,15 @@ extension Bucket {
       guard !reader.failed, name.isTransferName else { return .damaged }
       let address = findTransfer(name).place.address
       return restoration.isDone && address != 0 && transfers.settle(at: address) ? .none : .outOfStep
+    case PayloadTag.end:
+      let last = reader.number()
+      let open = reader.number()
+      if reader.failed { return .damaged }
+      guard restoration.isDone, restoration.awaitsEnd, last == lastSequence, open == transfers.openCount else {
+        return .outOfStep
+      }
+      restoration.awaitsEnd = false
+      return .none
     case PayloadTag.trim:
       let first = reader.number()
       let last = reader.number()
@@ -117,7 +131,7 @@ extension Bucket {
   private mutating func applyTrimmedLog(_ reader: inout ByteReader) -> Fault {
     let sequence = reader.number()
     guard let books = reader.books() else { return .damaged }
-    var awaited = Restoration()
+    var awaited = restoration
     awaited.awaitedTokens = reader.number()
     awaited.awaitedHeld = reader.number()
     awaited.awaitedTransfers = reader.number()

@@ -10,7 +10,8 @@ extension Bucket {
     static let transfers: Int64 = 3
     static let events: Int64 = 4
     static let settled: Int64 = 5
-    static let end: Int64 = 6
+    static let closing: Int64 = 6
+    static let end: Int64 = 7
   }
 
   /// The bytes that the last change needs at most.
@@ -23,6 +24,22 @@ extension Bucket {
   /// Writes what the last command changed, for replicas and the AOF: its events with what they set, or the trim, or the
   /// closed transfer.
   func encodeChange(to buffer: UnsafeMutableRawPointer) -> Int {
+    encodeOneEvent(to: buffer) ?? encodeAnyChange(to: buffer)
+  }
+
+  /// Writes what nearly every change is: one event of a token or transfer, which sets nothing else; nil if it is more.
+  @inline(__always)
+  func encodeOneEvent(to buffer: UnsafeMutableRawPointer) -> Int? {
+    guard change.first == lastSequence, change.trimmedFrom == 0, change.settled == 0 else { return nil }
+    let record = Record(at: log.memory(at: change.address))
+    guard record.effect.subject != .none else { return nil }
+    var writer = ByteWriter(buffer)
+    writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
+    writer.event(record.event(sequence: change.first))
+    return writer.count
+  }
+
+  func encodeAnyChange(to buffer: UnsafeMutableRawPointer) -> Int {
     var writer = ByteWriter(buffer)
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
     if change.trimmedFrom != 0 {
@@ -42,7 +59,7 @@ extension Bucket {
 
   private func writeChange(_ event: Event, _ writer: inout ByteWriter) {
     switch event.effect {
-    case .create: writeHeader(&writer)
+    case .create: writeHeader(&writer, awaitsEnd: false)
     case .schedule:
       writer.byte(PayloadTag.settings)
       writer.settings(settings)
@@ -64,7 +81,7 @@ extension Bucket {
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
     let empty = writer.count
     if cursor.phase == Phase.start {
-      writeHeader(&writer)
+      writeHeader(&writer, awaitsEnd: true)
       if trimmed.sequence > 0 { writeTrimmedLog(&writer) }
       begin(Phase.keptTokens, &cursor)
     }
@@ -83,6 +100,7 @@ extension Bucket {
     if phase == Phase.transfers || phase == Phase.settled {
       cursor.position = transfers.address(after: 0, openOnly: false)
     }
+    if phase == Phase.closing { cursor.rest = 1 }
     if phase == Phase.events {
       _ = seek(after: trimmed.sequence, epoch: 0, &cursor)
       cursor.phase = phase
@@ -99,7 +117,11 @@ extension Bucket {
     if cursor.phase == Phase.settled { return writeNextSettled(&cursor, &writer) }
     guard cursor.rest > 0 else { return false }
     cursor.rest &-= 1
-    if cursor.phase == Phase.keptTokens {
+    if cursor.phase == Phase.closing {
+      writer.byte(PayloadTag.end)
+      writer.number(lastSequence)
+      writer.number(transfers.openCount)
+    } else if cursor.phase == Phase.keptTokens {
       writer.token(kept.next(&cursor.position))
     } else if cursor.phase == Phase.heldTokens {
       guard let address = held.next(&cursor.position) else { return false }
@@ -139,13 +161,13 @@ extension Bucket {
     writer.number(transfers.trimmedCount)
   }
 
-  private func writeHeader(_ writer: inout ByteWriter) {
+  private func writeHeader(_ writer: inout ByteWriter, awaitsEnd: Bool) {
     writer.byte(PayloadTag.header)
     writer.number(epoch)
     writer.key(hashing)
     writer.number(settings.buckets)
     writer.settings(settings)
-    writer.byte(countsUsers ? PayloadTag.countsUsers : 0)
+    writer.byte((countsUsers ? PayloadTag.countsUsers : 0) | (awaitsEnd ? PayloadTag.awaitsEnd : 0))
     writer.freezing(freezing)
   }
 

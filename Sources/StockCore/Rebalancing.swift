@@ -1,7 +1,8 @@
 import CStockABI
 
 extension Bucket {
-  /// Shares the available stock of different buckets out, evenly or by weights (0 to 2^53 each, not all 0), in one step. A
+  /// Shares the available stock of different buckets out, evenly or by weights (0 to 2^53 each, not all 0, their sum
+  /// below 2^63), in one step. A
   /// fault (`frozen`, `overflow`) changes none of them, and `culprit` is the index of the bucket it met.
   static func rebalance(
     _ buckets: UnsafePointer<UnsafeMutablePointer<Bucket>>,
@@ -19,8 +20,9 @@ extension Bucket {
       bucket.pointee.beginChange()
       if bucket.pointee.freezing.isFrozen { return .frozen }
       whole &+= bucket.pointee.books.available
+      // Two terms below 2^63 each: a sum beyond it shows as negative.
       weightTotal &+= weights?[culprit] ?? 1
-      guard whole <= Limits.number, weightTotal <= Limits.number else { return .overflow }
+      guard whole <= Limits.number, weightTotal >= 0 else { return .overflow }
       culprit &+= 1
     }
     var allocation = Allocation(whole: whole, weightTotal: weightTotal)

@@ -6,6 +6,8 @@ struct Restoration {
   var awaitedTokens: Int64 = 0
   var awaitedHeld: Int64 = 0
   var awaitedTransfers: Int64 = 0
+  /// Whether the end of a whole bucket is still to come.
+  var awaitsEnd = false
   var sold: Int64 = 0
   var held: Int64 = 0
   var cancelled: Int64 = 0
@@ -13,6 +15,7 @@ struct Restoration {
   var transferredIn: Int64 = 0
   var transferredOut: Int64 = 0
 
+  /// Whether all that lies before the log is there.
   var isDone: Bool { awaitedTokens == 0 && awaitedHeld == 0 && awaitedTransfers == 0 }
 
   /// Whether no sum can pass 2^63 by the next item.

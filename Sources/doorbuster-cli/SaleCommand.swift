@@ -60,15 +60,39 @@ struct SaleCommand: AsyncParsableCommand {
   }
 
   struct Status: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show how a sale stands in Redis, messages and database.")
+    static let configuration = CommandConfiguration(
+      abstract: "Show how a sale stands in Redis, messages and database.",
+      discussion: """
+        A line for each bucket: where it is, what it has, how many transfers are open in it and how old the oldest is, and \
+        how many of its log's events the database lacks. A narrow terminal shows fewer columns.
+        """
+    )
 
     @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
+    @Flag(help: "Show it anew every second, until Ctrl-C.") var watch = false
     @OptionGroup var output: OutputOptions
     @OptionGroup var servers: ServerOptions
 
+    func validate() throws {
+      if watch, output.json { throw ValidationError("--watch shows a terminal what changes; --json prints one object") }
+    }
+
     func run() async throws {
       try await Deployment.with(servers.choice, for: sku) { deployment in
-        try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json)
+        guard watch else { return try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json) }
+        try await watch(deployment.doorbuster)
+      }
+    }
+
+    private func watch(_ doorbuster: Doorbuster) async throws {
+      let stop = StopSignal()
+      var view = LiveView()
+      defer { view.end() }
+      try await stop.watching {
+        while !stop.isStopping {
+          view.show(SaleView(try await doorbuster.status(sku)).lines(columns: Output.columns))
+          for _ in 0..<20 where !stop.isStopping { try await Task.sleep(for: .milliseconds(50)) }
+        }
       }
     }
   }

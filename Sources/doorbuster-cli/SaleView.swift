@@ -18,6 +18,22 @@ struct SaleView: Encodable {
     var followed: Int64?
     var bytes: Int64?
     var problem: String?
+    var server: String?
+    /// Why it is frozen; absent while it is not.
+    var frozen: String?
+    var transferredIn: Int64?
+    var transferredOut: Int64?
+    /// Halves of transfers that are open.
+    var transfers: [OpenHalf]
+  }
+
+  struct OpenHalf: Encodable {
+    /// The name, with unprintable bytes as `\xNN`.
+    var transfer: String
+    var direction: String
+    var peer: Int
+    var quantity: Int64
+    var ageMs: Int64
   }
 
   struct Database: Encodable {
@@ -77,24 +93,21 @@ struct SaleView: Encodable {
 
   func print(json: Bool) throws {
     if json { return try Output.json(self) }
+    for line in lines(columns: Output.columns) { Output.line(line) }
+  }
+
+  /// What people read.
+  /// - Parameter columns: the width of their terminal; nil where there is none, and lines may be of any length.
+  func lines(columns: Int?) -> [String] {
+    var lines: [String] = []
     let limits = [
       limit == 0 ? nil : "limit \(limit)", opens == 0 ? nil : "opens \(opens)", closes == 0 ? nil : "closes \(closes)",
     ]
-    Output.line("\(sku), \(path), put on sale with \(stock)" + limits.compactMap { $0 }.map { ", \($0)" }.joined())
-    for bucket in buckets {
-      if let problem = bucket.problem {
-        Output.line("bucket \(bucket.bucket): \(problem)")
-        continue
-      }
-      Output.line("bucket \(bucket.bucket)")
-      Output.table([
-        ("available", Self.text(bucket.available)), ("held", Self.text(bucket.held)), ("sold", Self.text(bucket.sold)),
-        ("added", Self.text(bucket.added)), ("cancelled", Self.text(bucket.cancelled)),
-        ("log", "\(Self.text(bucket.logLast)), the database has followed it up to \(Self.text(bucket.followed))"),
-      ])
-    }
-    Output.line("database")
-    Output.table(
+    lines.append("\(sku), \(path), put on sale with \(stock)" + limits.compactMap { $0 }.map { ", \($0)" }.joined())
+    lines += bucketTable(columns: columns)
+    lines += buckets.compactMap { bucket in bucket.problem.map { "bucket \(bucket.bucket): \($0)" } }
+    lines.append("database")
+    lines += Output.rows(
       [("stock", String(database.stock)), ("restocked", String(database.restocked))]
         + OrderState.allCases.map { state in
           (
@@ -103,12 +116,13 @@ struct SaleView: Encodable {
           )
         }
     )
-    Output.line("messages, of all sales")
-    Output.table([
+    lines.append("messages, of all sales")
+    lines += Output.rows([
       ("half", String(messages.half)), ("unacknowledged", String(messages.unacknowledged)),
       ("parked", String(messages.parked)), ("dead", String(messages.dead)),
     ])
-    Output.line(settled ? "Settled: nothing is on its way." : "Not settled: messages or log events are on their way.")
+    lines.append(settled ? "Settled: nothing is on its way." : "Not settled: messages or log events are on their way.")
+    return columns.map { width in lines.map { String($0.prefix(width)) } } ?? lines
   }
 
   private static func text(_ number: Int64?) -> String { number.map(String.init) ?? "-" }
@@ -128,5 +142,18 @@ extension SaleView.Bucket {
     followed = status.followed?.sequence
     bytes = status.info?.bytes
     problem = status.problem
+    server = status.server
+    frozen = status.info?.frozen?.rawValue
+    transferredIn = status.info?.transferredIn
+    transferredOut = status.info?.transferredOut
+    transfers = status.transfers.map { half in
+      SaleView.OpenHalf(
+        transfer: half.transfer.name.description,
+        direction: half.transfer.direction.rawValue.lowercased(),
+        peer: half.transfer.peer,
+        quantity: half.transfer.quantity,
+        ageMs: half.ageMs
+      )
+    }
   }
 }

@@ -23,9 +23,11 @@ struct ServerOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The database: sqlite:PATH or mysql://user[:password]@host[:port]/database.",
-      discussion:
-        "A MySQL URL may end with ?socket=PATH, ?tls=required or ?tls=required&ca=PATH. Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.",
+      "The database: sqlite:PATH or mysql://user:password@host:port/database.",
+      discussion: """
+        A mysql URL may go on with ?socket=PATH (and no host), tls=required or tls=verify, and ca=PATH, joined by &. \
+        Else $DOORBUSTER_DATABASE, else sqlite:doorbuster.sqlite.
+        """,
       valueName: "url"
     )
   )

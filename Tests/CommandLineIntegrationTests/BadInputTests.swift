@@ -19,8 +19,8 @@ import Testing
     (["sale", "create", "{p}", "--stock", "1"], "SKU is '{p}'"),
     (["sale", "create", "näh", "--stock", "1"], "SKU is 'n"),
     (["sale", "create", String(repeating: "p", count: 65), "--stock", "1"], "SKU is 'ppp"),
-    (["sale", "create", "p", "--stock", "10", "--path", "streams"], "--path is 'streams'"),
     (["sale", "create", "p", "--stock", "10", "--buckets", "2"], "--buckets is '2'"),
+    (["sale", "create", "p", "--stock", "10", "--path", "streams"], "--path is 'streams'"),
     (["sale", "create", "p", "--stock", "10", "--path", "database", "--buckets", "4"], "--buckets is '4'"),
     (["sale", "create", "p", "--stock", "10", "--path", "combined", "--buckets", "16385"], "--buckets"),
     (["buy", "p", "--user", "ann", "--token", "t", "--hold", "0"], "--hold"),
@@ -48,6 +48,11 @@ import Testing
     (["replay"], "<file.csv>"),
     (["replay", "orders.csv", "--stock", "+5"], "--stock is '+5'"),
     (["worker", "now"], "now"),
+    (["bench", "database", "--buyers", "1,,2"], "--buyers is ''"),
+    (["bench", "database", "--buyers", "0"], "--buyers is '0'"),
+    (["bench", "database", "--strategies", "rowLock,none"], "'none'"),
+    (["bench", "database", "--seconds", "0"], "--seconds is '0'"),
+    (["bench", "log", "--batch", "10001"], "--batch is '10001'"),
     (["messages", "list", "--kind", "lost"], "lost"),
   ]
 
@@ -100,8 +105,10 @@ import Testing
     (["--broker", "rocketmq://127.0.0.1:9876"], "'rocketmq:'"),
     (["--broker", "redis://127.0.0.1"], "'redis:'"),
     (["--broker", "redis-streams://ann:sekret@127.0.0.1:x"], "--broker"),
-    (["--database", "mysql://ann:sekret@127.0.0.1:x/shop"], "port"),
     (["--database", "postgres://ann:sekret@127.0.0.1/shop"], "'postgres:'"),
+    (["--database", "mysql://ann:sekret@127.0.0.1"], "database is missing"),
+    (["--database", "mysql://ann:sekret@127.0.0.1:99999/shop"], "99999"),
+    (["--database", "mysql://ann:sekret@127.0.0.1/shop?tsl=required"], "unknown part"),
     (["--database", "orders.sqlite"], "--database has no scheme"),
     (["--database", "sqlite:"], "--database names no file"),
   ]

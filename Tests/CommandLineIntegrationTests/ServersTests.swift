@@ -151,7 +151,7 @@ import Testing
       [], ["demo"], ["replay"], ["sale"], ["sale", "create"], ["sale", "status"], ["sale", "restock"],
       ["sale", "close"],
       ["buy"], ["cancel"], ["worker"], ["messages"], ["messages", "list"], ["messages", "resume"],
-      ["messages", "replay"],
+      ["messages", "replay"], ["bench", "database"], ["bench", "log"],
     ]
   )
   func help(command: [String]) throws {

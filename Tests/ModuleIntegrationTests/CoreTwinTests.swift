@@ -41,7 +41,7 @@ private final class CoreBucket {
   init(quantity: Int64, limit: Int64, nowMs: Int64) {
     var settings = stock_settings(buckets: 1, limit: limit, opens: 0, closes: 0)
     let hashKey = [UInt8](repeating: 7, count: Int(STOCK_HASH_KEY_BYTES))
-    bucket = stock_create(&settings, quantity, 1, hashKey, nowMs)
+    bucket = stock_create(&settings, quantity, false, 1, hashKey, nowMs)
   }
 
   deinit { stock_free(bucket) }
@@ -62,7 +62,11 @@ private final class CoreBucket {
   func apply(_ command: BucketCommand, nowMs: Int64) -> RESP {
     switch command {
     case .deduct(let user, let token, let quantity):
-      reply(withBytes(user) { user in withBytes(token) { stock_deduct(bucket, user, $0, quantity, nowMs) } })
+      reply(
+        withBytes(user) { user in
+          withBytes(token) { stock_deduct(bucket, user, $0, stock_look_ahead(bucket, $0), quantity, 0, nowMs) }
+        }
+      )
     case .cancel(let token, let fence, let offSale):
       reply(withBytes(token) { stock_cancel(bucket, $0, fence, offSale, nowMs) })
     case .fence(let token): reply(withBytes(token) { stock_fence(bucket, $0, nowMs) })
@@ -96,7 +100,8 @@ private final class CoreBucket {
     var (events, event): ([RESP], stock_event) = ([], stock_event())
     while stock_log_next(bucket, &cursor, &event) {
       events.append([
-        .integer(event.sequence), .bulk(Array(String(cString: stock_action_word(event.action)).utf8)),
+        .integer(event.sequence),
+        .bulk(Array(String(cString: stock_action_word(stock_effect_action(event.effect))).utf8)),
         text(event.token), text(event.user), .integer(event.to - event.from), .integer(event.from),
         .integer(event.to), .integer(event.timestamp),
       ])

@@ -166,8 +166,10 @@ import Testing
     expectError(try stock("DEDUCT", "text", "u", "t", 1, "HOLD", 5), "WRONGTYPE")
 
     #expect(try stock("DEDUCT", "key", "u", String.bytes(128), 1, "hold", 1)[0] == .simple("OK"))
-    // A hold that ends further away than times go is not one that ends at once.
-    #expect(try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum)[0] == .simple("OK"))
+    // One that would end beyond 2^53 is refused whole, and one that ends far away is not one that ends at once.
+    expectError(try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum), "OVERFLOW")
+    #expect(try stock("GET", "key", "far") == nil)
+    #expect(try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum - 2 * farFuture)[0] == .simple("OK"))
     let far = try #require(stock("GET", "key", "far")["expires"]?.integer)
     #expect(far > farFuture)
     #expect(try stock("DEDUCT", "key", "u", "all", maximum - 2, "HOLD", Self.long)[0] == .simple("OK"))

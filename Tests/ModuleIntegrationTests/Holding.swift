@@ -7,11 +7,17 @@ extension Stage {
   static func words(_ replies: [RESP]) -> [String] { replies.map { $0[0]?.text ?? $0.errorCode ?? "\($0)" } }
 
   /// Runs commands right after the server has slept that long, in one go, so that no timer of the server comes between.
-  func afterSleep(ms: Int64, _ commands: [[any RedisArgument]]) throws -> [RESP] {
+  ///
+  /// - Parameter first: commands just before the sleep, in the same go; their replies are left out.
+  func afterSleep(
+    ms: Int64,
+    first: [[any RedisArgument]] = [],
+    _ commands: [[any RedisArgument]]
+  ) throws -> [RESP] {
     let sleep: [any RedisArgument] = ["DEBUG", "SLEEP", "\(Double(ms) / 1000)"]
-    let all = [sleep] + commands
+    let all = first + [sleep] + commands
     try redis.send(bytes: all.flatMap(RawRedis.encode))
-    return Array(try all.map { _ in try redis.receive() }.dropFirst())
+    return Array(try all.map { _ in try redis.receive() }.dropFirst(first.count + 1))
   }
 
   /// Waits until the server's clock shows more than that.

@@ -129,7 +129,8 @@ struct WorldModel {
     case .held:
       known.state = .sold
       purchases[token] = known
-      return status("OK", record("confirm", token, known.user))
+      let sequence = record("confirm", token, known.user)
+      return status("OK", sequence)
     }
   }
 
@@ -139,7 +140,8 @@ struct WorldModel {
       return fence ? self.fence(token: token) : status("UNKNOWN")
     }
     if known.state == .cancelled { return status("DUPLICATE", known.sequence) }
-    return status("OK", cancel(known, token, "cancel", offSale: offSale))
+    let sequence = cancel(known, token, "cancel", offSale: offSale)
+    return status("OK", sequence)
   }
 
   private mutating func cancel(_ known: Purchase, _ token: String, _ action: String, offSale: Bool) -> Int64 {
@@ -181,7 +183,8 @@ struct WorldModel {
     if isFrozen { return moved("FROZEN", 0) }
     let amount = min(quantity, available)
     if amount == 0 { return moved("SOLDOUT", 0) }
-    return moved("OK", amount, take(name, amount, peer, "withdraw"))
+    let sequence = take(name, amount, peer, "withdraw")
+    return moved("OK", amount, sequence)
   }
 
   private mutating func take(_ name: String, _ amount: Int64, _ peer: Int64, _ action: String) -> Int64 {
@@ -216,9 +219,10 @@ struct WorldModel {
     if let known = purchases[token] {
       if let first = known.user, first != user || known.quantity != quantity { return .error("TOKENMISMATCH") }
       if known.state >= target { return status("DUPLICATE", known.sequence) }
-      if target == .cancelled { return status("OK", cancel(known, token, "record", offSale: offSale)) }
       purchases[token]?.state = target
-      return status("OK", record("record", token, user))
+      let sequence =
+        target == .cancelled ? cancel(known, token, "record", offSale: offSale) : record("record", token, user)
+      return status("OK", sequence)
     }
     let takes = target != .cancelled || offSale
     if takes, quantity > available { return status("SOLDOUT") }
@@ -235,7 +239,8 @@ struct WorldModel {
       return status("DUPLICATE", known.sequence)
     }
     if quantity > available { return status("SOLDOUT") }
-    return status("OK", take(name, quantity, peer, "record"))
+    let sequence = take(name, quantity, peer, "record")
+    return status("OK", sequence)
   }
 
   mutating func freeze() -> Reply {

@@ -39,3 +39,11 @@ struct SeededGenerator: RandomNumberGenerator {
     return state
   }
 }
+
+/// Milliseconds on a clock that nobody reads.
+func at(_ milliseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: milliseconds * 1_000_000) }
+
+/// Always the longest wait, so that times can be told.
+struct Longest: RandomNumberGenerator {
+  mutating func next() -> UInt64 { .max }
+}

@@ -2,13 +2,6 @@ import Testing
 
 @testable import RedisDriver
 
-private func at(_ milliseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: milliseconds * 1_000_000) }
-
-/// Always the longest wait, so that times can be told.
-private struct Longest: RandomNumberGenerator {
-  mutating func next() -> UInt64 { .max }
-}
-
 @Suite struct LinkMachineTests {
   private let backOff = BackOff(first: .milliseconds(10), longest: .milliseconds(100))
   private var longest = Longest()
@@ -100,45 +93,5 @@ private struct Longest: RandomNumberGenerator {
       let delay = BackOff(first: duration, longest: duration).delay(failures: failures, using: &generator)
       #expect(delay >= 0)
     }
-  }
-}
-
-@Suite struct GreetingTests {
-  @Test(
-    "A greeting says what the URL asks for",
-    arguments: [
-      ("redis://h", "*1\r\n$4\r\nPING\r\n"),
-      ("redis://:pw@h", "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*1\r\n$4\r\nPING\r\n"),
-      ("redis://me:pw@h", "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$2\r\npw\r\n*1\r\n$4\r\nPING\r\n"),
-      ("redis://me@h", "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$0\r\n\r\n*1\r\n$4\r\nPING\r\n"),
-      ("redis://h/7", "*2\r\n$6\r\nSELECT\r\n$1\r\n7\r\n*1\r\n$4\r\nPING\r\n"),
-    ]
-  )
-  func bytes(_ text: String, _ bytes: String) throws {
-    let url = try RedisURL(text)
-    let greeting = Greeting(url)
-    var writer = CommandWriter()
-    greeting.write(url, to: &writer)
-    #expect(String(decoding: writer.buffer.bytes, as: UTF8.self) == bytes)
-    #expect(bytes.split(separator: "*").count == greeting.steps.count)
-  }
-
-  @Test("An answer to the greeting lets commands go, asks to come again, or ends the hope")
-  func verdicts() throws {
-    let greeting = Greeting(try RedisURL("redis://:pw@h/1"))
-    let rows: [(Greeting.Step, String?, Greeting.Verdict)] = [
-      (.authenticate, nil, .ok), (.selectDatabase, nil, .ok), (.ping, nil, .ok),
-      (.authenticate, "WRONGPASS invalid", .refused("WRONGPASS invalid")),
-      (.authenticate, "ERR AUTH <password> called without", .refused("ERR AUTH <password> called without")),
-      (.selectDatabase, "ERR DB index is out of range", .refused("ERR DB index is out of range")),
-      (.selectDatabase, "NOPERM select", .refused("NOPERM select")),
-      (.ping, "NOAUTH Authentication required.", .refused("NOAUTH Authentication required.")),
-      (.ping, "NOPERM ping", .ok),
-      (.ping, "LOADING Redis", .notNow("LOADING Redis")),
-      (.ping, "BUSY Redis", .notNow("BUSY Redis")),
-      (.ping, "MASTERDOWN Link", .notNow("MASTERDOWN Link")),
-      (.authenticate, "ERR max number of clients reached", .notNow("ERR max number of clients reached")),
-    ]
-    for (step, error, verdict) in rows { #expect(greeting.judge(step, error: error) == verdict) }
   }
 }

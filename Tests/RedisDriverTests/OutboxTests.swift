@@ -2,8 +2,6 @@ import Testing
 
 @testable import RedisDriver
 
-private func at(_ milliseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: milliseconds * 1_000_000) }
-
 extension Outbox where Ticket == String {
   /// Adds a command whose bytes are its name.
   fileprivate mutating func add(

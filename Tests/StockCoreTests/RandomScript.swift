@@ -5,9 +5,12 @@ import Testing
 /// The buckets of a product, and a clock.
 final class Product {
   let buckets: [Rehearsal]
-  var now: Int64 = 1000
+  var now: Int64
 
-  init(_ buckets: [Rehearsal]) { self.buckets = buckets }
+  init(_ buckets: [Rehearsal], now: Int64 = 1000) {
+    self.buckets = buckets
+    self.now = now
+  }
 
   func checkAll(_ comment: Comment) throws {
     for bucket in buckets { try bucket.checkAll(comment) }
@@ -86,19 +89,22 @@ struct RandomScript {
   }
 
   mutating func makeProduct() throws -> Product {
+    // Now and then the clock starts before 1970, or goes on to the last time there is.
+    let now = pick([1000, 1000, 1000, 1000, -60, Limits.time - 300])
     var buckets: [Rehearsal] = []
     for _ in 0..<bucketCount {
       let most = Limits.number / unit
       let bucket = try Rehearsal(
         number(0...min(40, most)) * unit,
         limit: pick([0, 0, 3, 7]) * unit,
-        opens: pick([0, 0, 1010]),
-        closes: pick([0, 0, 1400]),
-        isFrozen: chance(10)
+        opens: pick([0, 0, max(now + 10, 1)]),
+        closes: pick([0, 0, now + 400]),
+        isFrozen: chance(10),
+        now: now
       )
       buckets.append(bucket)
     }
-    return Product(buckets)
+    return Product(buckets, now: now)
   }
 
   /// Plays the next command, or restarts a bucket, or lets its replica take over.
@@ -151,8 +157,8 @@ struct RandomScript {
     default:
       return .schedule(
         limit: pick([0, 0, 4, 8, 12]) * unit,
-        opens: pick([0, 0, product.now + 20]),
-        closes: pick([0, 0, 0, product.now + 300])
+        opens: pick([0, 0, max(product.now + 20, 1)]),
+        closes: pick([0, 0, 0, max(product.now + 300, 1)])
       )
     }
   }

@@ -49,7 +49,7 @@ extension ReferenceModel {
       return stateNow(token, now) == .cancelled ? refused(.cancelled) : refused(.duplicate, known.first)
     }
     if isFrozen { return refused(.frozen) }
-    if now < opens { return refused(.early) }
+    if opens > 0, now < opens { return refused(.early) }
     if closes > 0, now >= closes { return refused(.closed) }
     if limit > 0 {
       var wanted = choices.expired

@@ -152,15 +152,17 @@ struct ModelBucket {
 
   // MARK: Reading
 
+  /// A token whose first event is trimmed is kept without its user, unless it is held.
   func record(of token: Token) -> PurchaseRecord? {
     entries[token].map {
-      PurchaseRecord(
+      let isWhole = $0.sequence > trimmed || $0.state == .held
+      return PurchaseRecord(
         token: token,
-        user: $0.user,
+        user: isWhole ? $0.user : nil,
         quantity: $0.quantity,
         state: $0.state,
         sequence: $0.sequence,
-        timestampMs: $0.timestampMs,
+        timestampMs: isWhole ? $0.timestampMs : nil,
         expiresMs: holds[token]
       )
     }

@@ -6,6 +6,9 @@ import Synchronization
 @testable import Doorbuster
 
 /// The three model servers behind the seams, for the services themselves. A caller can be cut off at any of its calls.
+///
+/// They are servers of their own or, with a world, the simulated world's: then each call lets the world go on for as long
+/// as a request and its reply take, and waiting lets it go on for that long. One caller at a time.
 final class ModelServers: StockService, MessageBroker, OrderStore {
   struct State {
     var stock = ModelStock()
@@ -19,7 +22,13 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
   }
 
   let state = Mutex(State())
-  let clock = SystemSaleClock()
+  let clock: any SaleClock
+  nonisolated(unsafe) let world: World?
+
+  init(_ world: World? = nil) {
+    self.world = world
+    clock = world.map { WorldClock(world: $0) } ?? SystemSaleClock()
+  }
 
   func with<R: Sendable>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }
 
@@ -39,7 +48,11 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
   ) throws(E) -> R {
     // The lock's own closure can't throw a type of its caller's choice, so the result carries it out.
     var result: Result<R, E> = .failure(gone)
+    world?.goOn()
+    defer { world?.goOn() }
     state.withLock { state in
+      state.exchange(with: world)
+      defer { state.exchange(with: world) }
       let number = state.calls
       state.calls += 1
       if let cutOff = state.cutOff, number >= cutOff.at {
@@ -196,6 +209,13 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
 
 extension ModelServers {
   func orchestrator(_ configuration: DoorbusterConfiguration = DoorbusterConfiguration()) throws -> Doorbuster {
-    try Doorbuster(stock: self, broker: self, orders: self, configuration: configuration, logger: Sample.logger)
+    try Doorbuster(
+      stock: self,
+      broker: self,
+      orders: self,
+      clock: clock,
+      configuration: configuration,
+      logger: Sample.logger
+    )
   }
 }

@@ -1,0 +1,41 @@
+import Messaging
+import Orders
+import Stock
+
+extension Doorbuster {
+  /// Holds a sale's buckets against its database, purchase by purchase, while the sale goes on. With `repair` it mends
+  /// what differs: orders are written, corrected and moved on, purchases written in, cancelled or confirmed, stock
+  /// counted anew. Repeated, it changes nothing more.
+  ///
+  /// What is on its way is no finding: messages, events that the database has not followed yet, young transfers. Memory
+  /// stays bounded whatever the number of orders.
+  /// - Parameter progress: called now and then.
+  /// - Throws: ``DoorbusterError`` `unknownSale`; `bucketLost`, `bucketFrozen`, `saleIncomplete` where the buckets have
+  ///   to be completed before they can be compared; `stock`, `orders`, `messaging`. What was mended until then stays.
+  public func reconcile(
+    _ sku: SKU,
+    repair: Bool = false,
+    settings: BooksSettings = BooksSettings(),
+    progress: @escaping @Sendable (BooksProgress) -> Void = { _ in }
+  ) async throws(DoorbusterError) -> Reconciliation {
+    let access = try await access(to: sku, settings)
+    var reconciler = Reconciler(
+      access,
+      repairs: repair,
+      overdue: configuration.storeFromLogAfter,
+      progress: progress
+    )
+    var report = try await reconciler.run()
+    if access.sale.path != .database {
+      let messages = try await asking(broker: broker) { broker throws(MessagingError) in
+        try await broker.status(of: configuration.topic, for: configuration.group)
+      }
+      report.messagesOnTheirWay = Int64(messages.half + messages.unacknowledged)
+    }
+    return report
+  }
+
+  func access(to sku: SKU, _ settings: BooksSettings) async throws(DoorbusterError) -> SaleAccess {
+    SaleAccess(sale: try await knownSale(sku), stock: stock, orders: orders, clock: clock, settings: settings)
+  }
+}

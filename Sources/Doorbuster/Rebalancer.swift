@@ -1,0 +1,151 @@
+import Logging
+import Orders
+import ServiceLifecycle
+import Stock
+
+/// The service that keeps the stock of sales of several buckets where it is bought: it moves few, large parts ahead of demand,
+/// spreads them over more buckets as the heat rises, draws them together as the stock runs low, and finishes transfers that
+/// a process which died has left open.
+///
+/// Any number of processes may run one: a lease for each sale keeps them from doing the same work at the same time. Nothing
+/// depends on it, since each transfer is known by its name.
+public final class Rebalancer: Service {
+  private let doorbuster: Doorbuster
+  private let skus: [SKU]?
+  private let holder = "rebalancer-\(UInt64.random(in: 0...UInt64.max))"
+
+  /// How often a sale is looked at, and for how long a process that has stopped keeps the others from it.
+  static let intervalMs: Int64 = 500
+  static let leaseMs: Int64 = 3000
+
+  /// - Parameter skus: the sales to see to; nil for all that the database knows.
+  init(_ doorbuster: Doorbuster, skus: [SKU]?) {
+    self.doorbuster = doorbuster
+    self.skus = skus
+  }
+
+  /// Works until the task is cancelled or the process shuts down gracefully; what is being moved then is finished first.
+  public func run() async {
+    await cancelWhenGracefulShutdown { await self.work() }
+  }
+
+  private func work() async {
+    await withDiscardingTaskGroup { group in
+      var served: Set<SKU> = []
+      var backOff = BackOff()
+      while !Task.isCancelled {
+        do throws(DoorbusterError) {
+          for sale in try await sales() where served.insert(sale.sku).inserted {
+            group.addTask { await self.serve(sale) }
+          }
+          backOff.succeeded()
+          guard await doorbuster.clock.wait(ms: doorbuster.configuration.upkeepInterval.wholeMs) else { return }
+        } catch {
+          doorbuster.logger.warning("the sales can't be listed: \(error.message)")
+          guard await doorbuster.clock.wait(ms: backOff.failed().jittered) else { return }
+        }
+      }
+    }
+  }
+
+  /// The sales whose stock can move.
+  private func sales() async throws(DoorbusterError) -> [KnownSale] {
+    try await doorbuster.salesOfSeveralBuckets(skus)
+  }
+
+  private func serve(_ sale: KnownSale) async {
+    var rebalancer = SaleRebalancer(
+      sale: sale,
+      stock: doorbuster.stock,
+      clock: doorbuster.clock,
+      logger: doorbuster.logger
+    )
+    var waitMs = Self.intervalMs
+    while await doorbuster.clock.wait(ms: waitMs.jittered) {
+      waitMs = Self.intervalMs
+      do throws(StockError) {
+        let isOurs = try await doorbuster.stock.lease("rebalance", of: sale.sku, for: holder, ms: Self.leaseMs)
+        guard isOurs else { continue }
+      } catch {
+        // Without an answer it goes on: two at work cost commands and nothing else.
+        doorbuster.logger.debug("the lease of \(sale.sku) can't be had: \(error.message)")
+      }
+      let before = rebalancer
+      rebalancer = await uncancelled {
+        var next = before
+        let round = await next.round()
+        if let problem = round.problem { self.doorbuster.logger.debug("\(sale.sku): \(problem)") }
+        return next
+      }
+    }
+  }
+}
+
+/// What one look at a sale's stock found and did.
+public struct RebalanceReport: Hashable, Sendable {
+  public struct Move: Hashable, Sendable {
+    public var source: Int
+    public var target: Int
+    public var quantity: Int64
+  }
+
+  public var sku: SKU
+  /// Groups of buckets that share what they have in one step.
+  public var shared: [[Int]]
+  public var moves: [Move]
+  /// Transfers that were open for too long, and how many of them are finished now.
+  public var overdue: Int
+  public var finished: Int
+  /// Why not all buckets could be looked at; nil where they could.
+  public var problem: String?
+}
+
+extension Doorbuster {
+  /// The service that keeps stock where it is bought. Each call makes a new one.
+  /// - Parameter skus: the sales to see to; nil for all that the database knows, new ones included.
+  public func rebalancer(of skus: [SKU]? = nil) -> Rebalancer { Rebalancer(self, skus: skus) }
+
+  /// Looks at the sales once, and does what there is to be done.
+  ///
+  /// Demand shows between two looks, so this one takes as long as a reading of the buckets and `demandFor` together.
+  /// - Parameters:
+  ///   - isDry: only to say what would be done.
+  ///   - demandFor: how long demand is watched.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  public func rebalance(
+    _ skus: [SKU]? = nil,
+    isDry: Bool = false,
+    demandFor: Duration = .seconds(1)
+  ) async throws(DoorbusterError) -> [RebalanceReport] {
+    var rebalancers = try await salesOfSeveralBuckets(skus)
+      .map { SaleRebalancer(sale: $0, stock: stock, clock: clock, logger: logger) }
+    for index in rebalancers.indices { _ = await rebalancers[index].round(isDry: true) }
+    _ = await clock.wait(ms: demandFor.wholeMs)
+    var reports: [RebalanceReport] = []
+    for index in rebalancers.indices {
+      let round = await rebalancers[index].round(isDry: isDry)
+      reports.append(
+        RebalanceReport(
+          sku: rebalancers[index].sale.sku,
+          shared: round.plan.shares.map(\.buckets),
+          moves: round.plan.moves.map { .init(source: $0.source, target: $0.target, quantity: $0.quantity) },
+          overdue: round.overdue.count,
+          finished: round.finished,
+          problem: round.problem
+        )
+      )
+    }
+    return reports
+  }
+
+  /// - Throws: ``DoorbusterError`` `unknownSale` for one that is named and not known, `orders`.
+  func salesOfSeveralBuckets(_ skus: [SKU]?) async throws(DoorbusterError) -> [KnownSale] {
+    var sales: [Sale] = []
+    if let skus {
+      for sku in skus { sales.append(try await knownSale(sku)) }
+    } else {
+      sales = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sales() }
+    }
+    return sales.filter { $0.path != .database && $0.terms.buckets > 1 }.map(KnownSale.init)
+  }
+}
