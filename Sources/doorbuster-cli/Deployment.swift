@@ -25,23 +25,26 @@ struct Deployment: Sendable {
 
   /// Where the database is no new one, it tells which servers are needed, and comes first. Else it comes last, so that a
   /// server that can't be used leaves no new file behind.
-  /// - Parameter needs: asked with the sales that the database knows, or with none.
+  /// - Parameters:
+  ///   - unlessTold: what is needed where the database can't tell.
+  ///   - needs: asked of a database that is there.
   /// - Throws: ``CommandFailure``, or the error of the server or file that can't be used; each names it.
   private static func open(
     _ choice: ServerChoice,
     checks: CheckSettings,
     logger: Logger,
+    unlessTold: ServerNeeds = .all,
     needs: (any OrderStore) async throws -> ServerNeeds?
   ) async throws -> Deployment {
     guard choice.isDatabaseThere else {
-      let servers = try await Servers.open(choice, .all, checks, logger)
+      let servers = try await Servers.open(choice, unlessTold, checks, logger)
       return try await servers.closingOnFailure {
         try deployment(servers, try await openOrders(choice, logger), checks, logger)
       }
     }
     let orders = try await openOrders(choice, logger)
     do {
-      let servers = try await Servers.open(choice, try await needs(orders) ?? .all, checks, logger)
+      let servers = try await Servers.open(choice, try await needs(orders) ?? unlessTold, checks, logger)
       return try await servers.closingOnFailure { try deployment(servers, orders, checks, logger) }
     } catch {
       await orders.close()
@@ -90,7 +93,7 @@ struct Deployment: Sendable {
     logger: Logger = quietLogger(),
     _ body: (Deployment) async throws -> Result
   ) async throws -> Result {
-    let deployment = try await open(choice, checks: checks, logger: logger) { _ in needs }
+    let deployment = try await open(choice, checks: checks, logger: logger, unlessTold: needs) { _ in needs }
     return try await deployment.closing(after: body)
   }
 

@@ -149,8 +149,10 @@ struct SaleRun: Sendable {
 }
 
 extension SaleStatus {
-  /// Units held and sold, in the buckets.
-  fileprivate var unitsSold: Int64 { buckets.reduce(0) { $0 + ($1.info.map { $0.held + $0.sold } ?? 0) } }
+  /// Units held and sold, in the buckets; without any, in the database.
+  fileprivate var unitsSold: Int64 {
+    buckets.isEmpty ? unitsRecorded : buckets.reduce(0) { $0 + ($1.info.map { $0.held + $0.sold } ?? 0) }
+  }
 
   /// Units of held and sold orders.
   fileprivate var unitsRecorded: Int64 { (totals.units[.held] ?? 0) + (totals.units[.sold] ?? 0) }

@@ -102,7 +102,7 @@ import Testing
     let status = try shop.status("p")
     #expect(status["database"]["orders"]["sold"] == 1)
     #expect(status["buckets"][0]["sold"] == 1)
-    #expect(try shop.server.call("STOCK.GET", Self.bucket, "t-1")["user"] == "ann")
+    #expect(try shop.json("buy", "p", "--user", "ann", "--token", "t-1")["outcome"] == "duplicate")
   }
 
   @Test(

@@ -22,7 +22,7 @@ struct ReplayCrashTests {
     let accepted = try accepted(by: replay)
     #expect(accepted == Self.tokens)
     var audit = try Audit(shop)
-    try audit.run(accepted: accepted)
+    try audit.run(accepted: accepted, others: Self.tokens)
     #expect(audit.sold == Self.tokens)
   }
 
@@ -38,7 +38,7 @@ struct ReplayCrashTests {
 
     let accepted = try accepted(by: shop.doorbuster("replay", Self.file, "--json"))
     var audit = try Audit(shop)
-    try audit.run(accepted: accepted)
+    try audit.run(accepted: accepted, others: Self.tokens)
     expectWhole(audit, accepted)
   }
 
@@ -61,7 +61,7 @@ struct ReplayCrashTests {
     let second = try accepted(by: shop.doorbuster("replay", Self.file, "--json"))
     #expect(second.isSuperset(of: first))
     var audit = try Audit(shop)
-    try audit.run(accepted: first.union(second))
+    try audit.run(accepted: first.union(second), others: Self.tokens)
     expectWhole(audit, second)
   }
 

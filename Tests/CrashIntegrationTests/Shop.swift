@@ -17,7 +17,9 @@ struct Shop {
   var databasePath: String { files.file("orders.sqlite") }
 
   /// Starts a process of its own that sells ``sku``; see the top of Tests/CrashProbe/Probe.swift.
-  func probe(stock: Int, _ arguments: String...) throws -> Subprocess {
+  func probe(stock: Int, _ arguments: String...) throws -> Subprocess { try probe(stock: stock, arguments) }
+
+  func probe(stock: Int, _ arguments: [String]) throws -> Subprocess {
     let all = [
       "redis=unix://\(server.socketPath)", "database=\(databasePath)", "sku=\(Self.sku)", "stock=\(stock)",
     ]

@@ -88,7 +88,7 @@ struct WorkerCrashTests {
   @Test(
     "does so too where the log alone tells of the purchase",
     .timeLimit(.minutes(2)),
-    arguments: ["record/after/2", "cancel/before/1", "cancel/after/1", "cancel/after/3", "follow/after/2"]
+    arguments: ["follow/after/3", "cancel/before/1", "cancel/after/1", "cancel/after/3", "follow/after/2"]
   )
   func conflictingInLog(crash: String) throws {
     let (shop, promised, twins) = try twinShop()

@@ -8,7 +8,7 @@ enum Step: String {
   case check, fence
   /// A batch of messages in the worker's hands: before it is handled, and after, when it is not acknowledged yet.
   case deliver
-  case record, cancel, log, follow
+  case record, cancel, log, follow, trim
 }
 
 enum Side: String { case before, after }

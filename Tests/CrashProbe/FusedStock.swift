@@ -129,7 +129,10 @@ struct FusedStock: StockService {
   }
 
   func trim(_ bucket: BucketID, upTo position: LogPosition) async throws(StockError) -> Int64 {
-    try await stock.trim(bucket, upTo: position)
+    fuse.pass(.trim, .before)
+    let trimmed = try await stock.trim(bucket, upTo: position)
+    fuse.pass(.trim, .after)
+    return trimmed
   }
 
   var serversText: String { stock.serversText }

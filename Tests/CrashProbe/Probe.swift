@@ -11,7 +11,7 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH sku=SKU stock=N [buckets=N] [seed=N clicks=N [twins=yes]] [work=yes]
+///     crash-probe redis=URL database=PATH sku=SKU stock=N [buckets=N] [path=P] [seed=N clicks=N [twins=yes]] [work=yes]
 ///         [crash=STEP/SIDE/K]
 ///
 /// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
@@ -60,6 +60,7 @@ struct Probe {
     configuration.storeFromLogAfter = .milliseconds(1_200)
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
+    configuration.logBatchMax = 16
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
     return configuration
@@ -76,7 +77,7 @@ struct Probe {
 
   private func run() async throws {
     let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
-    let path: SalePath = terms.buckets == 1 ? .redisMQ : .combined
+    let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
     _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
@@ -175,6 +176,12 @@ struct Settings: Sendable {
     }
     guard let number = Int64(text) else { throw ProbeError("\(name) is '\(text)', which is no number") }
     return number
+  }
+
+  func path() throws -> SalePath? {
+    guard let text = values["path"] else { return nil }
+    guard let path = SalePath(rawValue: text) else { throw ProbeError("path is '\(text)', which is no path") }
+    return path
   }
 
   func crashPoint() throws -> CrashPoint? {
