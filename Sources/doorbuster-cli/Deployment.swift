@@ -28,10 +28,10 @@ struct Deployment: Sendable {
     checks: CheckSettings = CheckSettings(),
     logger: Logger = quietLogger()
   ) async throws -> Deployment {
-    let stockURL = try redisURL(choice.redisURL ?? defaultRedisURL, setting: "--redis")
+    let stockServers = try redisServers(choice.redisURL ?? defaultRedisURL, setting: "--redis")
     let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
     let connection = RedisClient.Configuration(logger: logger)
-    let stock = try await StockClient.connect(stockURL, configuration: connection)
+    let stock = try await StockClient.connect(stockServers, configuration: connection)
     // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
     let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
     do {
@@ -39,7 +39,12 @@ struct Deployment: Sendable {
     } catch {
       throw CommandFailure("--broker: \(error)")
     }
-    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
+    guard let brokerServer = brokerClient ?? stock.router.clients.first else {
+      throw CommandFailure(
+        "--broker: needed with redis-cluster://, as messages stay on one server: redis-streams://host:port"
+      )
+    }
+    let broker = RedisStreamsBroker(brokerServer, options: checks.brokerOptions, logger: logger)
     let orders = try await SQLiteStore.open(
       path: choice.databasePath ?? defaultDatabasePath,
       strategy: .groupCommit
@@ -90,6 +95,14 @@ struct Deployment: Sendable {
     var logger = Logger(label: "doorbuster") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = level
     return logger
+  }
+
+  private static func redisServers(_ text: String, setting: String) throws -> RedisServers {
+    do {
+      return try RedisServers(text)
+    } catch {
+      throw CommandFailure("\(setting): \(error.message)")
+    }
   }
 
   private static func redisURL(_ text: String, setting: String) throws -> RedisURL {

@@ -70,7 +70,7 @@ struct SaleRun: Sendable {
     let total = SharedTally()
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<Self.concurrency {
-        group.addTask(executorPreference: deployment.stock.redis.taskExecutor) {
+        group.addTask(executorPreference: deployment.stock.taskExecutor) {
           while !stop.isStopping, let purchase = try next() {
             let outcome = await deployment.doorbuster.purchase(purchase)
             let (tally, silence) = total.count(outcome)
