@@ -172,6 +172,34 @@ import Testing
     }
   }
 
+  @Test("An ACL user with the commands that the page of the architecture names is enough, also while a slot moves")
+  func aclUser() async throws {
+    let cluster = try TestCluster(withReplicas: false)
+    let rights = [
+      "~doorbuster:*", "-@all", "+stock.create", "+stock.deduct", "+stock.cancel", "+stock.info", "+multi", "+exec",
+      "+cluster|slots", "+asking",
+    ]
+    for master in cluster.masters {
+      #expect(try master.connect().call(["ACL", "SETUSER", "seller", "on", ">secret"] + rights) == .ok)
+    }
+    var seed = cluster.seeds[0]
+    (seed.user, seed.password) = ("seller", "secret")
+    try await ServersSale.run(.cluster(seeds: [seed]), buckets: 3, quantity: 100) { sale in
+      let (bucket, slot) = (sale.all[0], try cluster.slot(ofKey: "doorbuster:{X/0}"))
+      let source = try cluster.owner(of: bucket)
+      let target = try #require(cluster.masters.first { $0 !== source })
+      try cluster.beginMove(slot, from: source, to: target)
+      try cluster.moveKeys(slot, from: source, to: target)
+      for number in 0..<5 {
+        let purchase = try sale.purchase("\(number)")
+        expect(try await sale.client.deduct(purchase, from: bucket, before: .now + .seconds(60)).isAccepted, is: true)
+      }
+      try cluster.finishMove(slot, from: source, to: target)
+      expect(try await sale.client.info(bucket).sold, is: 5)
+      #expect(try source.errors("ASK") > 0)
+    }
+  }
+
   @Test("A cluster whose nodes lack the module, or some of them, is not connected to")
   func noModule() async throws {
     let cluster = try TestCluster(withReplicas: false, options: .init(module: .none))

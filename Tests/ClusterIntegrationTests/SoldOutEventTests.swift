@@ -127,6 +127,31 @@ import Testing
     }
   }
 
+  @Test("An ACL user with the rights that the page of the architecture names hears the events; without them it is said")
+  func aclUser() async throws {
+    let server = try RedisServer(watching())
+    let base = ["ACL", "SETUSER", "seller", "on", ">secret", "resetchannels", "~doorbuster:*", "-@all"]
+    let stock = ["+stock.create", "+stock.cancel", "+unlink"]
+    let events = ["+config|get", "+subscribe", "+ping", "&__keyevent@*__:stock.*"]
+    var url = server.unixURL
+    (url.user, url.password) = ("seller", "secret")
+    #expect(try server.connect().call(base + stock + events) == .ok)
+    try await ServersSale.run(.one(url), buckets: 1, quantity: 1, options: options) { sale in
+      try waitUntil("the watch") { cache.isWatched }
+      declare(sale)
+      try publish(server, "onsale", of: "X/0")
+      try waitUntil("the event") { !cache.isSoldOut(sale.sku, quantity: 1) }
+    }
+    #expect(try server.call("DEL", "doorbuster:{X/0}") == 1)
+    #expect(try server.connect().call(base + stock + ["-config", "-subscribe", "-ping", "resetchannels"]) == .ok)
+    try await ServersSale.run(.one(url), buckets: 1, quantity: 1, options: options) { sale in
+      let why = try waitUntil("the verdict") { () -> String? in
+        if case .down(let why)? = sale.client.soldOutWatch.first?.state { why } else { nil }
+      }
+      #expect(why.contains("NOPERM") && !cache.isWatched)
+    }
+  }
+
   @Test("All masters of a cluster are watched, also one that was a replica when the watch began")
   func cluster() async throws {
     let cluster = try TestCluster(options: watching())
