@@ -38,6 +38,8 @@ public struct DoorbusterConfiguration: Sendable {
   /// How long a bucket is a worker's without its asking again, and so how long the buckets of a dead one are left alone.
   /// Longer where there are many sales: 100 ms for each. 100 ms to an hour.
   public var bucketLease: Duration = .seconds(3)
+  /// How buckets that lost data are completed.
+  public var recovery = RecoverySettings()
   /// How often the topic is trimmed and new sales are looked for.
   public var upkeepInterval: Duration = .seconds(1)
 
@@ -71,6 +73,7 @@ public struct DoorbusterConfiguration: Sendable {
       throw InvalidInput(argument: "bucketLease", value: "\(bucketLease)".utf8, requirement: "100 ms to 1 h")
     }
     try Self.check("upkeepInterval", upkeepInterval)
+    try recovery.validate()
   }
 
   private static func check(_ name: String, _ value: Int, in bounds: ClosedRange<Int>) throws(InvalidInput) {

@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Stock
 
 /// Brings purchases into the database: consumes their messages, follows the logs of the buckets that are leased to it,
-/// trims both, and ends the holds that are over on the path `database`. Any number of processes may run one; each part
+/// trims both, completes buckets that come up frozen, and ends the holds that are over on the path `database`. Any number of processes may run one; each part
 /// survives outages of its server.
 ///
 /// The broker is asked for nothing before there is a sale that delivers by messages, nor Redis before there is one that
@@ -53,9 +53,11 @@ public final class Worker: Service {
       intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger
     )
+    let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await self.consume(once: sales) }
-      group.addTask { await self.followLogs(sales) }
+      group.addTask { await self.followLogs(sales, claims) }
+      group.addTask { await self.keeper(claims).run(sales) }
       group.addTask { await self.expireHolds(sales) }
       try await group.waitForAll()
     }
@@ -110,8 +112,7 @@ public final class Worker: Service {
   }
 
   /// A task for each bucket that is ours, of the sales that the database knows, new ones included.
-  private func followLogs(_ sales: SaleWatch) async {
-    let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
+  private func followLogs(_ sales: SaleWatch, _ claims: BucketClaims) async {
     await withDiscardingTaskGroup { group in
       await sales.forEach { known throws(OrderStoreError) in
         for (sale, bucket) in try await claims.claim(known.filter { $0.path.courier != nil }) {
@@ -123,6 +124,19 @@ public final class Worker: Service {
       }
     }
     await uncancelled { [logger] in await claims.release(logger: logger) }
+  }
+
+  private func keeper(_ claims: BucketClaims) -> BucketKeeper {
+    BucketKeeper(
+      stock: stock,
+      broker: broker,
+      orders: orders,
+      clock: clock,
+      configuration: configuration,
+      tally: tally,
+      logger: logger,
+      isOurs: { claims.isOurs($0) }
+    )
   }
 
   private func follower(of bucket: BucketID, _ sale: Sale) -> LogFollower? {
