@@ -16,13 +16,16 @@ static void unlink_value(RedisModuleKeyOptCtx *ctx, const void *value) {
     registry_lose((bucket_entry *)value);
 }
 
-// RDB, encoding 1: the last sequence, then parts as `stock_encode` gives them, then an empty string.
+// RDB, encoding 2: the last sequence and the number of open transfers, then parts as `stock_encode` gives them, then an
+// empty string. The two numbers tell where the end of the last part is missing.
 static void save(RedisModuleIO *rdb, void *value) {
     const stock_bucket *bucket = ((const bucket_entry *)value)->bucket;
     char *part = RedisModule_Alloc(PART_BYTES);
     stock_cursor cursor = {0};
     size_t count;
-    RedisModule_SaveUnsigned(rdb, (uint64_t)stock_describe(bucket).log_last);
+    stock_figures figures = stock_describe(bucket);
+    RedisModule_SaveUnsigned(rdb, (uint64_t)figures.log_last);
+    RedisModule_SaveUnsigned(rdb, (uint64_t)figures.transfers);
     while ((count = stock_encode(bucket, &cursor, part, PART_BYTES)) > 0)
         RedisModule_SaveStringBuffer(rdb, part, count);
     RedisModule_SaveStringBuffer(rdb, "", 0);
@@ -53,6 +56,13 @@ static stock_fault load_parts(RedisModuleIO *rdb, stock_bucket **bucket) {
     }
 }
 
+static bool is_complete(const stock_bucket *bucket, uint64_t last, uint64_t transfers) {
+    if (bucket == NULL || !stock_is_whole(bucket))
+        return false;
+    stock_figures figures = stock_describe(bucket);
+    return (uint64_t)figures.log_last == last && (uint64_t)figures.transfers == transfers;
+}
+
 static void *load(RedisModuleIO *rdb, int encoding) {
     if (encoding != BUCKET_ENCODING_VERSION) {
         RedisModule_LogIOError(rdb, "warning",
@@ -61,12 +71,12 @@ static void *load(RedisModuleIO *rdb, int encoding) {
         return NULL;
     }
     uint64_t last = RedisModule_LoadUnsigned(rdb);
+    uint64_t transfers = RedisModule_LoadUnsigned(rdb);
     if (RedisModule_IsIOError(rdb))
         return NULL;
     stock_bucket *bucket = NULL;
     stock_fault fault = load_parts(rdb, &bucket);
-    if (fault == STOCK_FAULT_NONE && bucket != NULL && stock_is_whole(bucket) &&
-        (uint64_t)stock_describe(bucket).log_last == last)
+    if (fault == STOCK_FAULT_NONE && is_complete(bucket, last, transfers))
         return registry_add(bucket, RedisModule_GetDbIdFromIO(rdb), RedisModule_GetKeyNameFromIO(rdb));
     if (fault != STOCK_FAULT_VERSION)
         RedisModule_LogIOError(rdb, "warning", "bucket refused: %s",

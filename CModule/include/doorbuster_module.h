@@ -8,7 +8,7 @@
 #define MODULE_VERSION 1
 #define MODULE_VERSION_TEXT "0.1.0"
 #define BUCKET_TYPE_NAME "doorbustr"
-#define BUCKET_ENCODING_VERSION 1
+#define BUCKET_ENCODING_VERSION 2
 
 extern RedisModuleType *bucket_type;
 

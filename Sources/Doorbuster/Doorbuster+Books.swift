@@ -26,7 +26,7 @@ extension Doorbuster {
       progress: progress
     )
     var report = try await reconciler.run()
-    if access.sale.path != .database {
+    if access.sale.path.courier == .messages {
       let messages = try await asking(broker: broker) { broker throws(MessagingError) in
         try await broker.status(of: configuration.topic, for: configuration.group)
       }

@@ -147,6 +147,7 @@ public final class Worker: Service {
       orders: orders,
       clock: clock,
       settings: settings,
+      kept: Int64(configuration.logKept),
       tally: tally,
       logger: logger
     )

@@ -153,6 +153,7 @@ import Testing
     }
     #expect(try stock.info("key")["held"] == .integer(Int64(count)))
     try stock.redis.call("CONFIG", "SET", "slowlog-log-slower-than", 50_000)
+    try stock.redis.call("SLOWLOG", "RESET")
     // The first command after the deadline, before any timer: what it needs is one unit.
     let left = due - (try stock.nowMs()) + 20
     let replies = try stock.afterSleep(

@@ -53,7 +53,8 @@ import Testing
     let worlds: [(quantities: [Int64], weights: [Int64])] = [
       ([100, 0], [1, 3]), ([100, 0], [3, 1]), ([0, 100], [0, 1]), ([100, 0, 0], [0, 0, 1]), ([10, 10, 10], [1, 1, 1]),
       ([7, 0, 0], [1, 1, 1]), ([1_000, 1, 1], [5, 3, 2]), ([maximum, 0], [1, 1]), ([maximum, 0, 0], [1, 2, 4]),
-      ([100, 0], [maximum - 1, 1]), ([maximum, 0], [maximum / 2, maximum / 2]), ([0, 0], [1, 2]), ([9, 9], [0, maximum]),
+      ([100, 0], [maximum - 1, 1]), ([maximum, 0], [maximum / 2, maximum / 2]), ([0, 0], [1, 2]),
+      ([9, 9], [0, maximum]),
     ]
     for (quantities, weights) in worlds {
       let keys = try Self.create(stock, quantities)
