@@ -5,7 +5,8 @@ import ServiceLifecycle
 import Stock
 
 /// Brings purchases into the database: consumes their messages, follows the logs of the buckets that are leased to it,
-/// trims both, completes buckets that come up frozen, and ends the holds that are over on the path `database`. Any number of processes may run one; each part
+/// trims both, completes buckets that come up frozen, ends the holds that are over on the path `database`, and keeps the
+/// stock of sales of several buckets where it is bought. Any number of processes may run one; each part
 /// survives outages of its server.
 ///
 /// The broker is asked for nothing before there is a sale that delivers by messages, nor Redis before there is one that
@@ -59,6 +60,7 @@ public final class Worker: Service {
       group.addTask { await self.followLogs(sales, claims) }
       group.addTask { await self.keeper(claims).run(sales) }
       group.addTask { await self.expireHolds(sales) }
+      group.addTask { await self.rebalance(sales) }
       try await group.waitForAll()
     }
   }
@@ -163,6 +165,11 @@ public final class Worker: Service {
       tally: tally,
       logger: logger
     )
+  }
+
+  /// Keeps stock where it is bought, and finishes what others have left in transfer.
+  private func rebalance(_ sales: SaleWatch) async {
+    await Rebalancer(stock: stock, clock: clock, sales: sales, logger: logger).work()
   }
 
   /// Ends the holds that are over, of the sales that the database decides.
