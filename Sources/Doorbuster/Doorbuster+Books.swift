@@ -26,7 +26,7 @@ extension Doorbuster {
       progress: progress
     )
     var report = try await reconciler.run()
-    if access.sale.path != .database {
+    if access.sale.path.courier == .messages {
       let messages = try await asking(broker: broker) { broker throws(MessagingError) in
         try await broker.status(of: configuration.topic, for: configuration.group)
       }
@@ -37,5 +37,35 @@ extension Doorbuster {
 
   func access(to sku: SKU, _ settings: BooksSettings) async throws(DoorbusterError) -> SaleAccess {
     SaleAccess(sale: try await knownSale(sku), stock: stock, orders: orders, clock: clock, settings: settings)
+  }
+}
+
+extension Doorbuster {
+  /// Makes a sale's buckets whole again after Redis lost data: those that are gone are built anew from the database, those
+  /// that came up frozen or lack events get written in what they lack, and all sell again. Buyers hear `frozen` meanwhile.
+  /// An operator's freeze is never lifted.
+  ///
+  /// It may be stopped anywhere and called again, also by two at once. A worker does the same by itself where buckets come
+  /// up frozen; only one that is gone waits for this call, since it may just be looked for on the wrong server.
+  /// - Throws: ``DoorbusterError`` `unknownSale`; `invalid` for a sale that the database decides; `saleDiffers` where a bucket
+  ///   is another sale's; `stock`, `orders`, `messaging`. Buckets stay frozen then, and the same call goes on.
+  public func recover(
+    _ sku: SKU,
+    settings: BooksSettings = BooksSettings(),
+    progress: @escaping @Sendable (BooksProgress) -> Void = { _ in }
+  ) async throws(DoorbusterError) -> Recovery {
+    let access = try await access(to: sku, settings)
+    guard access.sale.path != .database else {
+      throw DoorbusterError(.invalid, "the sale of \(sku) is on the path database: it has no buckets to be recovered")
+    }
+    let backlog = BrokerBacklog(broker: broker, topic: configuration.topic, group: configuration.group)
+    var recoverer = Recoverer(
+      access,
+      broker: access.sale.path.courier == .messages ? backlog : nil,
+      settings: configuration.recovery,
+      logger: logger,
+      progress: progress
+    )
+    return try await recoverer.run()
   }
 }

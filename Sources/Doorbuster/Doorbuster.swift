@@ -92,7 +92,15 @@ public final class Doorbuster: Service {
   /// nothing.
   /// - Parameter holdMs: how long the units are kept for the buyer until ``confirm(_:token:)``, 1 to 2^53 ms; nil to buy
   ///   at once. A token that was taken before stays as it is: a held one is not sold by it, nor its hold prolonged.
-  public nonisolated(nonsending) func purchase(_ purchase: Purchase, holdMs: Int64? = nil) async -> PurchaseOutcome {
+  /// - Parameter isFirstAttempt: whether the caller knows that this token was never sent before. Then a product that is known
+  ///   to be sold out (``StockService/soldOut``) is answered in process, without asking anybody. A token sent again must
+  ///   hear its first outcome, which a bucket alone knows.
+  public nonisolated(nonsending) func purchase(
+    _ purchase: Purchase,
+    holdMs: Int64? = nil,
+    isFirstAttempt: Bool = false
+  ) async -> PurchaseOutcome {
+    if isFirstAttempt, isSoldOut(purchase) { return .refused(.soldOut, remaining: 0) }
     do throws(DoorbusterError) {
       try Self.check(holdMs: holdMs)
       let sale = try await lookUp(purchase.sku)

@@ -11,6 +11,8 @@ struct LogFollower: Sendable {
   let orders: any OrderStore
   let clock: any SaleClock
   let settings: FollowMachine.Settings
+  /// Events that stay in the bucket's log behind the database's position.
+  let kept: Int64
   let tally: WorkerTally
   let logger: Logger
 
@@ -41,7 +43,12 @@ extension LogFollower {
       reliever = Reliever(stock: follower.stock, orders: follower.orders, logger: follower.logger)
       machine = FollowMachine(follower.bucket, settings: follower.settings)
       reader = LogReader(bucket: follower.bucket, stock: follower.stock, eventsMax: follower.settings.batchMax)
-      trimmer = LogTrimmer(bucket: follower.bucket, stock: follower.stock, logger: follower.logger)
+      trimmer = LogTrimmer(
+        bucket: follower.bucket,
+        stock: follower.stock,
+        keeping: follower.kept,
+        logger: follower.logger
+      )
     }
 
     mutating func run(while isOurs: () -> Bool) async {

@@ -1,13 +1,16 @@
 import Logging
 import Stock
 
-/// Trims one bucket's log behind the database's position, in portions so small that none stalls the server.
+/// Trims one bucket's log behind the database's position, in portions so small that none stalls the server. The last events
+/// before the position stay, so that reconciling can name their purchases.
 ///
 /// A position is given only after the database has said that it holds it, so trimming never goes beyond it.
 struct LogTrimmer: Sendable {
   let bucket: BucketID
   let stock: any StockService
   let logger: Logger
+  /// So many events before the position stay.
+  private let kept: Int64
   /// Where the database is.
   private var position: LogPosition?
   /// The last event that is trimmed; nil while that is not known.
@@ -18,9 +21,10 @@ struct LogTrimmer: Sendable {
   /// Commands of one call: more than the database takes in at a time, so that an old log is caught up with.
   private static let commandsMax = 60
 
-  init(bucket: BucketID, stock: any StockService, logger: Logger) {
+  init(bucket: BucketID, stock: any StockService, keeping kept: Int64, logger: Logger) {
     self.bucket = bucket
     self.stock = stock
+    self.kept = kept
     self.logger = logger
   }
 
@@ -31,7 +35,9 @@ struct LogTrimmer: Sendable {
 
   /// Trims what can be trimmed. Where it can't, it is tried again the next time.
   mutating func trim() async {
-    guard let position, (trimmed ?? 0) < position.sequence else { return }
+    guard let position else { return }
+    let end = position.sequence - kept
+    guard (trimmed ?? 0) < end else { return }
     do throws(StockError) {
       var done: Int64
       if let trimmed {
@@ -41,8 +47,8 @@ struct LogTrimmer: Sendable {
         guard info.epoch == position.epoch else { return }
         done = info.logFirst - 1
       }
-      for _ in 0..<Self.commandsMax where done < position.sequence && !Task.isCancelled {
-        let next = min(done + Self.commandMax, position.sequence)
+      for _ in 0..<Self.commandsMax where done < end && !Task.isCancelled {
+        let next = min(done + Self.commandMax, end)
         _ = try await stock.trim(bucket, upTo: LogPosition(epoch: position.epoch, sequence: next))
         done = next
       }

@@ -117,6 +117,8 @@ struct PurchaseMachine {
   mutating func deductFailed(_ error: StockError) -> Action {
     guard case .deducting(let half) = state else { return misplaced() }
     if error.code == .replyLost || error.code == .protocolViolation { return answer(.unknown(error.message)) }
+    // Nothing was taken, and the same token may be tried again: so its half message goes.
+    if error.code == .undecided { return answer(.unknown(error.message), rollBack: half) }
     return answer(.failed(DoorbusterError(error)), rollBack: half)
   }
 

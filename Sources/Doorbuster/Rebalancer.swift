@@ -10,8 +10,11 @@ import Stock
 /// Any number of processes may run one: a lease for each sale keeps them from doing the same work at the same time. Nothing
 /// depends on it, since each transfer is known by its name.
 public final class Rebalancer: Service {
-  private let doorbuster: Doorbuster
-  private let skus: [SKU]?
+  private let stock: any StockService
+  private let clock: any SaleClock
+  private let sales: SaleWatch
+  private let logger: Logger
+  private let skus: Set<SKU>?
   private let holder = "rebalancer-\(UInt64.random(in: 0...UInt64.max))"
 
   /// How often a sale is looked at, and for how long a process that has stopped keeps the others from it.
@@ -19,9 +22,12 @@ public final class Rebalancer: Service {
   static let leaseMs: Int64 = 3000
 
   /// - Parameter skus: the sales to see to; nil for all that the database knows.
-  init(_ doorbuster: Doorbuster, skus: [SKU]?) {
-    self.doorbuster = doorbuster
-    self.skus = skus
+  init(stock: any StockService, clock: any SaleClock, sales: SaleWatch, logger: Logger, skus: [SKU]? = nil) {
+    self.stock = stock
+    self.clock = clock
+    self.sales = sales
+    self.logger = logger
+    self.skus = skus.map(Set.init)
   }
 
   /// Works until the task is cancelled or the process shuts down gracefully; what is being moved then is finished first.
@@ -29,56 +35,51 @@ public final class Rebalancer: Service {
     await cancelWhenGracefulShutdown { await self.work() }
   }
 
-  private func work() async {
+  /// Works until the task is cancelled.
+  func work() async {
     await withDiscardingTaskGroup { group in
       var served: Set<SKU> = []
-      var backOff = BackOff()
-      while !Task.isCancelled {
-        do throws(DoorbusterError) {
-          for sale in try await sales() where served.insert(sale.sku).inserted {
-            group.addTask { await self.serve(sale) }
-          }
-          backOff.succeeded()
-          guard await doorbuster.clock.wait(ms: doorbuster.configuration.upkeepInterval.wholeMs) else { return }
-        } catch {
-          doorbuster.logger.warning("the sales can't be listed: \(error.message)")
-          guard await doorbuster.clock.wait(ms: backOff.failed().jittered) else { return }
+      await sales.forEach { known throws(OrderStoreError) in
+        for sale in known where sale.isSpread && (skus?.contains(sale.sku) ?? true) {
+          guard served.insert(sale.sku).inserted else { continue }
+          group.addTask { await self.serve(KnownSale(sale)) }
         }
       }
     }
   }
 
-  /// The sales whose stock can move.
-  private func sales() async throws(DoorbusterError) -> [KnownSale] {
-    try await doorbuster.salesOfSeveralBuckets(skus)
-  }
-
   private func serve(_ sale: KnownSale) async {
-    var rebalancer = SaleRebalancer(
-      sale: sale,
-      stock: doorbuster.stock,
-      clock: doorbuster.clock,
-      logger: doorbuster.logger
-    )
-    var waitMs = Self.intervalMs
-    while await doorbuster.clock.wait(ms: waitMs.jittered) {
-      waitMs = Self.intervalMs
-      do throws(StockError) {
-        let isOurs = try await doorbuster.stock.lease("rebalance", of: sale.sku, for: holder, ms: Self.leaseMs)
-        guard isOurs else { continue }
-      } catch {
-        // Without an answer it goes on: two at work cost commands and nothing else.
-        doorbuster.logger.debug("the lease of \(sale.sku) can't be had: \(error.message)")
-      }
+    var rebalancer = SaleRebalancer(sale: sale, stock: stock, clock: clock, logger: logger)
+    while await clock.wait(ms: Self.intervalMs.jittered) {
+      guard await isOurs(sale) else { continue }
       let before = rebalancer
-      rebalancer = await uncancelled {
+      rebalancer = await uncancelled { [logger] in
         var next = before
         let round = await next.round()
-        if let problem = round.problem { self.doorbuster.logger.debug("\(sale.sku): \(problem)") }
+        if let problem = round.problem { logger.debug("\(sale.sku): \(problem)") }
         return next
       }
     }
   }
+
+  /// Without an answer it goes on: two at work cost commands and nothing else.
+  private func isOurs(_ sale: KnownSale) async -> Bool {
+    let answer = await clock.bounded(by: clock.now.advanced(by: .milliseconds(Self.leaseMs))) {
+      [stock, holder] () async throws(StockError) in
+      try await stock.lease("rebalance", of: sale.sku, for: holder, ms: Self.leaseMs)
+    }
+    switch answer {
+    case .success(let isOurs): return isOurs
+    case .failure(let error):
+      logger.debug("the lease of \(sale.sku) can't be had: \(error.message)")
+      return true
+    }
+  }
+}
+
+extension Sale {
+  /// Whether its stock lies in several buckets, and so can move.
+  var isSpread: Bool { path.courier != nil && terms.buckets > 1 }
 }
 
 /// What one look at a sale's stock found and did.
@@ -103,7 +104,15 @@ public struct RebalanceReport: Hashable, Sendable {
 extension Doorbuster {
   /// The service that keeps stock where it is bought. Each call makes a new one.
   /// - Parameter skus: the sales to see to; nil for all that the database knows, new ones included.
-  public func rebalancer(of skus: [SKU]? = nil) -> Rebalancer { Rebalancer(self, skus: skus) }
+  public func rebalancer(of skus: [SKU]? = nil) -> Rebalancer {
+    let sales = SaleWatch(
+      orders: orders,
+      clock: clock,
+      intervalMs: configuration.upkeepInterval.wholeMs,
+      logger: logger
+    )
+    return Rebalancer(stock: stock, clock: clock, sales: sales, logger: logger, skus: skus)
+  }
 
   /// Looks at the sales once, and does what there is to be done.
   ///
@@ -146,6 +155,6 @@ extension Doorbuster {
     } else {
       sales = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sales() }
     }
-    return sales.filter { $0.path != .database && $0.terms.buckets > 1 }.map(KnownSale.init)
+    return sales.filter(\.isSpread).map(KnownSale.init)
   }
 }

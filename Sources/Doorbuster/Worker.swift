@@ -5,7 +5,8 @@ import ServiceLifecycle
 import Stock
 
 /// Brings purchases into the database: consumes their messages, follows the logs of the buckets that are leased to it,
-/// trims both, and ends the holds that are over on the path `database`. Any number of processes may run one; each part
+/// trims both, completes buckets that come up frozen, ends the holds that are over on the path `database`, and keeps the
+/// stock of sales of several buckets where it is bought. Any number of processes may run one; each part
 /// survives outages of its server.
 ///
 /// The broker is asked for nothing before there is a sale that delivers by messages, nor Redis before there is one that
@@ -53,10 +54,13 @@ public final class Worker: Service {
       intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger
     )
+    let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await self.consume(once: sales) }
-      group.addTask { await self.followLogs(sales) }
+      group.addTask { await self.followLogs(sales, claims) }
+      group.addTask { await self.keeper(claims).run(sales) }
       group.addTask { await self.expireHolds(sales) }
+      group.addTask { await self.rebalance(sales) }
       try await group.waitForAll()
     }
   }
@@ -110,8 +114,7 @@ public final class Worker: Service {
   }
 
   /// A task for each bucket that is ours, of the sales that the database knows, new ones included.
-  private func followLogs(_ sales: SaleWatch) async {
-    let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
+  private func followLogs(_ sales: SaleWatch, _ claims: BucketClaims) async {
     await withDiscardingTaskGroup { group in
       await sales.forEach { known throws(OrderStoreError) in
         for (sale, bucket) in try await claims.claim(known.filter { $0.path.courier != nil }) {
@@ -123,6 +126,19 @@ public final class Worker: Service {
       }
     }
     await uncancelled { [logger] in await claims.release(logger: logger) }
+  }
+
+  private func keeper(_ claims: BucketClaims) -> BucketKeeper {
+    BucketKeeper(
+      stock: stock,
+      broker: broker,
+      orders: orders,
+      clock: clock,
+      configuration: configuration,
+      tally: tally,
+      logger: logger,
+      isOurs: { claims.isOurs($0) }
+    )
   }
 
   private func follower(of bucket: BucketID, _ sale: Sale) -> LogFollower? {
@@ -145,9 +161,15 @@ public final class Worker: Service {
       orders: orders,
       clock: clock,
       settings: settings,
+      kept: Int64(configuration.logKept),
       tally: tally,
       logger: logger
     )
+  }
+
+  /// Keeps stock where it is bought, and finishes what others have left in transfer.
+  private func rebalance(_ sales: SaleWatch) async {
+    await Rebalancer(stock: stock, clock: clock, sales: sales, logger: logger).work()
   }
 
   /// Ends the holds that are over, of the sales that the database decides.

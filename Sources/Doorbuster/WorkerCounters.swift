@@ -20,6 +20,10 @@ public struct WorkerCounters: Hashable, Sendable {
   public var haltedBuckets: Int64 = 0
   /// Holds that were over, on the path `database`.
   public var expired: Int64 = 0
+  /// Buckets that came up frozen, and were completed and thawed.
+  public var completedBuckets: Int64 = 0
+  /// Holds that were written in, and cancelled as they were over.
+  public var endedHolds: Int64 = 0
   /// Messages that were trimmed.
   public var trimmed: Int64 = 0
 

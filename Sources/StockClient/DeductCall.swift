@@ -3,26 +3,15 @@ import Stock
 
 /// The shell of one ``DeductMachine``: does what it asks for and tells it what happened.
 struct DeductCall {
-  var redis: RedisClient
-  var purchase: Purchase
-  var bucket: BucketID
+  let router: RedisRouter
+  let replication: Replication?
+  let purchase: Purchase
+  let bucket: BucketID
   /// How long the units are held, to be confirmed; nil to sell them.
-  var holdMs: Int64?
-  var deadline: MonotonicTime
-  /// Put on sale in the same transaction.
-  var deposits: [Deposit] = []
-  /// Whether a transaction was answered in which all deposits were there.
-  private(set) var isDeposited = false
+  let holdMs: Int64?
+  let deadline: MonotonicTime
 
-  init(redis: RedisClient, purchase: Purchase, bucket: BucketID, holdMs: Int64?, deadline: MonotonicTime) {
-    self.redis = redis
-    self.purchase = purchase
-    self.bucket = bucket
-    self.holdMs = holdMs
-    self.deadline = deadline
-  }
-
-  nonisolated(nonsending) mutating func run() async throws(StockError) -> DeductOutcome {
+  nonisolated(nonsending) func run() async throws(StockError) -> DeductOutcome {
     var machine = DeductMachine()
     var action = machine.start
     while true {
@@ -36,23 +25,40 @@ struct DeductCall {
     }
   }
 
+  /// As ``run()``, with deposits that are put on sale in the deduction's own transaction.
+  nonisolated(nonsending) func run(depositing deposits: [Deposit]) async throws(StockError) -> DepositedDeduction {
+    guard !deposits.isEmpty else { return DepositedDeduction(deduction: try await run(), isDeposited: true) }
+    var machine = DeductMachine()
+    var action = machine.start
+    var isDeposited = false
+    while true {
+      switch action {
+      case .deduct(let attempt): action = machine.handle(await deduct(attempt, deposits, &isDeposited))
+      case .fence(let attempt): action = machine.handle(await fence(attempt))
+      case .lookUp(let attempt): action = machine.handle(await lookUp(attempt))
+      case .finish(let outcome): return DepositedDeduction(deduction: outcome, isDeposited: isDeposited)
+      case .fail(let error): throw error
+      }
+    }
+  }
+
   /// The driver sends again what had no reply, until the deadline, and says so with the reply. A cancelled task waits
   /// for the reply all the same: the purchase may have been made.
   private var options: CallOptions {
     CallOptions(retry: .always, whenCancelled: .awaitReply, deadline: deadline)
   }
 
-  private nonisolated(nonsending) mutating func deduct(_ attempt: Int) async -> DeductMachine.Event {
+  private nonisolated(nonsending) func deduct(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
-    guard deposits.isEmpty else { return await depositAndDeduct(request) }
-    do {
-      let reply = try await redis.call("STOCK.DEDUCT", as: StockReply.self, options: options) { writer in
-        writer.key(of: bucket)
-        writer.argument(purchase.user.bytes)
-        writer.argument(purchase.token.bytes)
-        writer.argument(purchase.quantity)
-        if let holdMs { writer.option("HOLD", holdMs) }
+    if let replication { return await ask("STOCK.DEDUCT", request, replication) { write(to: &$0) } }
+    do throws(RedisError) {
+      let reply: Reply<StockReply>
+      // One server, and no replicas to wait for: the way that has to be the fastest.
+      if let client = router.client {
+        reply = try await client.call("STOCK.DEDUCT", options: options) { write(to: &$0) }
+      } else {
+        reply = try await router.call("STOCK.DEDUCT", at: BucketPlace(bucket), options: options) { write(to: &$0) }
       }
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
@@ -60,24 +66,76 @@ struct DeductCall {
     }
   }
 
-  /// Sent again as a whole: what was deposited is not deposited twice. What `FENCE` says later concerns the purchase alone.
-  private nonisolated(nonsending) mutating func depositAndDeduct(_ request: Request) async -> DeductMachine.Event {
+  @inline(__always)
+  private func write(to writer: inout CommandWriter) {
+    writer.key(of: bucket)
+    writer.argument(purchase.user.bytes)
+    writer.argument(purchase.token.bytes)
+    writer.argument(purchase.quantity)
+    if let holdMs { writer.option("HOLD", holdMs) }
+  }
+
+  /// Sends a command that is answered with a status, and waits for the replicas.
+  private nonisolated(nonsending) func ask(
+    _ command: StaticString,
+    _ request: Request,
+    _ replication: Replication,
+    _ encode: (inout CommandWriter) -> Void
+  ) async -> DeductMachine.Event {
     do throws(RedisError) {
-      let commands = deposits.map { RedisCommand(depositing: $0, into: bucket) } + [deduction]
-      let replies = try await redis.transaction(commands, options: options)
+      let (reply, isReplicated) = try await router.call(
+        command,
+        at: BucketPlace(bucket),
+        as: StockReply.self,
+        options: options,
+        replicated: replication,
+        where: \.mayHaveChanged,
+        encode
+      )
+      guard isReplicated else { return .unreplicated(request.error(.replyLost, replication.shortfall)) }
+      return .answered(reply.value, afterLoss: reply.lostSendings > 0)
+    } catch {
+      return event(of: error, request)
+    }
+  }
+
+  /// Sent again as a whole: what was deposited is not deposited twice. What `FENCE` says later concerns the purchase alone.
+  private nonisolated(nonsending) func deduct(
+    _ attempt: Int,
+    _ deposits: [Deposit],
+    _ isDeposited: inout Bool
+  ) async -> DeductMachine.Event {
+    let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
+    if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    let commands = deposits.map { RedisCommand(depositing: $0, into: bucket) } + [deduction]
+    do throws(RedisError) {
+      let (replies, isReplicated) = try await transaction(commands)
       let answers = replies.value.map { StockReply.reading($0, lostSendings: replies.lostSendings) }
-      isDeposited = isDeposited || answers.dropLast().allSatisfy(Self.isDeposit)
       guard answers.count == commands.count, let last = answers.last else {
         throw RedisError(
           .unexpectedReply,
           "unexpected reply: EXEC answered \(answers.count) of \(commands.count) commands"
         )
       }
+      isDeposited = isDeposited || (isReplicated && answers.dropLast().allSatisfy(Self.isDeposit))
       let reply = try last.get()
+      if let replication, !isReplicated, reply.mayHaveChanged {
+        return .unreplicated(request.error(.replyLost, replication.shortfall))
+      }
       return .answered(reply, afterLoss: replies.lostSendings > 0)
     } catch {
       return event(of: error, request)
     }
+  }
+
+  private nonisolated(nonsending) func transaction(
+    _ commands: [RedisCommand]
+  ) async throws(RedisError) -> (Reply<[RESPValue]>, isReplicated: Bool) {
+    let place = BucketPlace(bucket)
+    guard let replication else {
+      return (try await router.transaction(commands, at: place, options: options), true)
+    }
+    return try await router.transaction(commands, at: place, options: options, replicated: replication)
   }
 
   private var deduction: RedisCommand {
@@ -96,11 +154,14 @@ struct DeductCall {
   private nonisolated(nonsending) func fence(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
+    func encode(_ writer: inout CommandWriter) {
+      writer.key(of: bucket)
+      writer.argument(purchase.token.bytes)
+    }
+    if let replication { return await ask("STOCK.FENCE", request, replication, encode) }
     do {
-      let reply = try await redis.call("STOCK.FENCE", as: StockReply.self, options: options) { writer in
-        writer.key(of: bucket)
-        writer.argument(purchase.token.bytes)
-      }
+      let place = BucketPlace(bucket)
+      let reply = try await router.call("STOCK.FENCE", at: place, as: StockReply.self, options: options, encode)
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
       return event(of: error, request)
@@ -111,7 +172,8 @@ struct DeductCall {
     let request = Request(command: "STOCK.GET", key: bucket, effect: .reads)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
     do {
-      let reply = try await redis.call("STOCK.GET", as: RecordReply.self, options: options) { writer in
+      let reply = try await router.call("STOCK.GET", at: BucketPlace(bucket), as: RecordReply.self, options: options) {
+        writer in
         writer.key(of: bucket)
         writer.argument(purchase.token.bytes)
       }

@@ -14,6 +14,8 @@ struct DeductMachine {
     case found(Owner)
     /// The command last asked for was answered. `afterLoss`: an earlier sending of the same command had no reply.
     case answered(StockReply, afterLoss: Bool)
+    /// The command last asked for was carried out, and may be lost with its server.
+    case unreplicated(StockError)
     /// The command last asked for was not carried out: the server answered an error, or nothing was sent.
     case failed(StockError, afterLoss: Bool)
     /// The command last asked for was sent and had no reply, or one that can't be read.
@@ -73,6 +75,7 @@ struct DeductMachine {
     case .lost(let error):
       hasLoss = true
       return error.code == .replyLost ? again() : .finish(.unknown(error.message))
+    case .unreplicated(let error): return .finish(.unknown(error.message))
     case .stopped(let error, let afterLoss):
       return hasLoss || afterLoss ? .finish(.unknown(error.message)) : .fail(error)
     }
@@ -126,7 +129,7 @@ struct DeductMachine {
     case .failed(let error, _) where error.isTransient, .lost(let error) where error.code == .replyLost:
       attempts += 1
       return .fence(attempt: attempts)
-    case .failed(let error, _), .lost(let error), .stopped(let error, _):
+    case .failed(let error, _), .lost(let error), .unreplicated(let error), .stopped(let error, _):
       return .finish(.unknown(error.message))
     }
   }
@@ -160,7 +163,8 @@ struct DeductMachine {
       attempts += 1
       return .lookUp(attempt: attempts)
     case .answered(let reply, _): return .finish(.unknown("GET was answered \(reply.status.rawValue)"))
-    case .failed(let error, _), .lost(let error), .stopped(let error, _): return .finish(.unknown(error.message))
+    case .failed(let error, _), .lost(let error), .unreplicated(let error), .stopped(let error, _):
+      return .finish(.unknown(error.message))
     }
   }
 }

@@ -35,7 +35,7 @@ struct Request {
       let meaning = ServerError.meaning(of: failure.message, isHandshake: isHandshake)
       // What the handshake is refused for has to be put right by hand, also where the word is none of the table's.
       return worded(meaning.code, failure, ServerError.shown(failure.message), advice: meaning.advice)
-    case .notSent, .cannotConnect, .systemFailure:
+    case .notSent, .cannotConnect, .systemFailure, .redirectedTooOften:
       return worded(.unavailable, failure, failure.message)
     case .replyLost, .timedOut:
       return worded(effect == .changes ? .replyLost : .unavailable, failure, failure.message)

@@ -34,8 +34,8 @@ enum ServerError {
     "NOAUTH": Meaning(.notAuthorized, "the server wants a password; give it in the URL"),
     "WRONGPASS": Meaning(.notAuthorized, "check the user and the password in the URL"),
     "NOPERM": Meaning(.notAuthorized, "the ACL user needs the STOCK commands and the keys doorbuster:*"),
-    "MOVED": Meaning(.refused, "the server is a node of a Redis Cluster and does not serve this key"),
-    "ASK": Meaning(.refused, "the server is a node of a Redis Cluster and does not serve this key"),
+    "MOVED": Meaning(.refused, "the server is a node of a Redis Cluster; give it as redis-cluster://"),
+    "ASK": Meaning(.refused, "the server is a node of a Redis Cluster; give it as redis-cluster://"),
     "CROSSSLOT": Meaning(.bucketsApart),
 
     "LOADING": Meaning(.unavailable, "the server is still reading its data"),

@@ -4,12 +4,12 @@ import Stock
 /// Freezing, thawing, and writing in what was lost.
 extension StockClient {
   public nonisolated(nonsending) func freeze(_ bucket: BucketID) async throws(StockError) {
-    try await carryOut(Request(command: "STOCK.FREEZE", key: bucket, effect: .changes)) { $0.key(of: bucket) }
+    try await carryOut(Request(command: "STOCK.FREEZE", key: bucket, effect: .changes), bucket) { $0.key(of: bucket) }
   }
 
   public nonisolated(nonsending) func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
     defer { unitsMayBeBack(in: bucket) }
-    try await carryOut(Request(command: "STOCK.THAW", key: bucket, effect: .changes)) { writer in
+    try await carryOut(Request(command: "STOCK.THAW", key: bucket, effect: .changes), bucket) { writer in
       writer.key(of: bucket)
       if let epoch { writer.option("EPOCH", epoch) }
     }
@@ -23,7 +23,7 @@ extension StockClient {
     }
     let request = Request(command: "STOCK.RECORD", key: bucket, effect: .changes)
     defer { unitsMayBeBack(in: bucket) }
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.entry(entry)
     }

@@ -10,7 +10,7 @@ extension StockClient {
     to target: Int
   ) async throws(StockError) -> WithdrawOutcome {
     let request = Request(command: "STOCK.WITHDRAW", key: bucket, effect: .changes)
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(transfer.bytes)
       writer.argument(quantity)
@@ -33,7 +33,7 @@ extension StockClient {
     -> DepositOutcome
   {
     let request = Request(command: "STOCK.DEPOSIT", key: bucket, effect: .changes)
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(deposit.name.bytes)
       writer.argument(deposit.quantity)
@@ -50,7 +50,7 @@ extension StockClient {
     -> SettleOutcome
   {
     let request = Request(command: "STOCK.SETTLE", key: bucket, effect: .changes)
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(transfer.bytes)
     }
@@ -95,8 +95,15 @@ extension StockClient {
       throw StockError(.refused, "STOCK.REBALANCE: \(weights.count) weights for \(buckets.count) buckets; one each")
     }
     let request = Request(command: "STOCK.REBALANCE", key: first, effect: .changes)
+    let place = BucketPlace(first)
+    for index in buckets where !router.areTogether(place, BucketPlace(BucketID(sku: sku, index: index))) {
+      throw request.error(
+        .bucketsApart,
+        "bucket \(sku)/\(index) is not \(router.cluster == nil ? "on its server" : "in its slot")"
+      )
+    }
     do {
-      return try await redis.call(request.command, as: SharesReply.self, options: .retrying) { writer in
+      return try await router.call(request.command, at: place, as: SharesReply.self, options: .retrying) { writer in
         for index in buckets { writer.key(of: BucketID(sku: sku, index: index)) }
         if let weights {
           writer.argument("WEIGHTS")

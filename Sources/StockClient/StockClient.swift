@@ -2,22 +2,44 @@ import RedisDriver
 import Stock
 import Synchronization
 
-/// Typed `STOCK` commands over one server, safe to share among any number of tasks.
+/// Typed `STOCK` commands over one server, a list of them or a cluster, safe to share among any number of tasks.
 ///
-/// Commands of all tasks are pipelined on the client's connection without their asking. Every command names what it
-/// does by a token (or reads only), so it is sent again after a lost connection, until its deadline.
+/// Each command goes to the server that has its bucket. Commands of all tasks are pipelined on the server's connection
+/// without their asking. Every command names what it does by a token (or reads only), so it is sent again after a lost
+/// connection, until its deadline.
 public struct StockClient: StockService, Sendable {
-  /// The connection, which its owner closes.
-  public let redis: RedisClient
-  public let soldOut: SoldOutCache?
-  let verified = VerifiedBuckets()
+  /// The servers' connections; ``close()`` closes them.
+  public let router: RedisRouter
+  public let options: StockClientOptions
+  let verified: VerifiedBuckets
   let clock = DeadlineClock()
+  let watch: SoldOutWatch?
 
-  /// Over a client that is there already. Nothing is sent, and nothing checked; see ``connect(_:configuration:)``.
-  public init(_ redis: RedisClient, soldOut: SoldOutCache? = nil) {
-    self.redis = redis
-    self.soldOut = soldOut
+  /// Over connections that are there already. Nothing is sent, and nothing checked; see
+  /// ``connect(_:configuration:options:)``. The sold-out cache, if there is one, hears of no changes elsewhere.
+  public init(_ router: RedisRouter, options: StockClientOptions = StockClientOptions()) {
+    self.init(router, options: options, verified: VerifiedBuckets(), watch: nil)
   }
+
+  /// Over a client of one server.
+  public init(_ redis: RedisClient, options: StockClientOptions = StockClientOptions()) {
+    self.init(RedisRouter(redis), options: options)
+  }
+
+  init(_ router: RedisRouter, options: StockClientOptions, verified: VerifiedBuckets, watch: SoldOutWatch?) {
+    self.router = router
+    self.options = options
+    self.verified = verified
+    self.watch = watch
+  }
+
+  /// The one server's client; nil where there are several.
+  public var redis: RedisClient? { router.client }
+
+  /// The I/O thread of all connections, on which callers are fastest. What runs there must not block.
+  public var taskExecutor: any TaskExecutor { router.taskExecutor }
+
+  public var soldOut: SoldOutCache? { options.soldOut }
 
   public nonisolated(nonsending) func create(
     _ bucket: BucketID,
@@ -27,7 +49,7 @@ public struct StockClient: StockService, Sendable {
   ) async throws(StockError) {
     let request = Request(command: "STOCK.CREATE", key: bucket, effect: .changes)
     do {
-      _ = try await redis.call("STOCK.CREATE", as: OK.self, options: .retrying) { writer in
+      _ = try await router.call("STOCK.CREATE", at: BucketPlace(bucket), as: OK.self, options: .retrying) { writer in
         writer.key(of: bucket)
         writer.argument(quantity)
         writer.option("BUCKETS", Int64(terms.buckets))
@@ -39,7 +61,7 @@ public struct StockClient: StockService, Sendable {
     } catch {
       guard error.lostSendings > 0, request.plainError(error).code == .bucketExists else { throw request.error(error) }
       // It may be there because an earlier sending, whose reply was lost, made it. Then it is as this call wants it.
-      let found = try await info(bucket)
+      let found = try await info(bucket, mayBeStale: false)
       guard found.created == quantity, found.terms == terms, !frozen || found.frozen != nil else {
         throw request.plainError(error)
       }
@@ -52,7 +74,7 @@ public struct StockClient: StockService, Sendable {
     opensMs: Int64?,
     closesMs: Int64?
   ) async throws(StockError) {
-    try await carryOut(Request(command: "STOCK.SCHEDULE", key: bucket, effect: .changes)) { writer in
+    try await carryOut(Request(command: "STOCK.SCHEDULE", key: bucket, effect: .changes), bucket) { writer in
       writer.key(of: bucket)
       if let limit { writer.option("LIMIT", limit) }
       if let opensMs { writer.option("OPENS", opensMs) }
@@ -68,8 +90,7 @@ public struct StockClient: StockService, Sendable {
     holdMs: Int64?,
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DeductOutcome {
-    var call = try deductCall(purchase, bucket, holdMs, deadline)
-    return try await call.run()
+    try await deductCall(purchase, bucket, holdMs, deadline).run()
   }
 
   public nonisolated(nonsending) func deduct(
@@ -79,10 +100,7 @@ public struct StockClient: StockService, Sendable {
     depositing deposits: [Deposit],
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DepositedDeduction {
-    var call = try deductCall(purchase, bucket, holdMs, deadline)
-    call.deposits = deposits
-    let outcome = try await call.run()
-    return DepositedDeduction(deduction: outcome, isDeposited: call.isDeposited)
+    try await deductCall(purchase, bucket, holdMs, deadline).run(depositing: deposits)
   }
 
   private func deductCall(
@@ -95,7 +113,8 @@ public struct StockClient: StockService, Sendable {
       throw StockError(.refused, "STOCK.DEDUCT: a purchase of \(purchase.sku) does not belong to bucket \(bucket)")
     }
     return DeductCall(
-      redis: redis,
+      router: router,
+      replication: options.replication,
       purchase: purchase,
       bucket: bucket,
       holdMs: holdMs,
@@ -107,7 +126,7 @@ public struct StockClient: StockService, Sendable {
     -> ConfirmOutcome
   {
     let request = Request(command: "STOCK.CONFIRM", key: bucket, effect: .changes)
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
     }
@@ -131,7 +150,7 @@ public struct StockClient: StockService, Sendable {
   ) async throws(StockError) -> CancelOutcome {
     let request = Request(command: "STOCK.CANCEL", key: bucket, effect: .changes)
     defer { unitsMayBeBack(in: bucket) }
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
       if fence { writer.argument("FENCE") }
@@ -152,7 +171,7 @@ public struct StockClient: StockService, Sendable {
     -> FenceOutcome
   {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
     }
@@ -170,7 +189,7 @@ public struct StockClient: StockService, Sendable {
   {
     let request = Request(command: "STOCK.ADD", key: bucket, effect: .changes)
     defer { unitsMayBeBack(in: bucket) }
-    let reply = try await change(request) { writer in
+    let reply = try await change(request, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(token.bytes)
       writer.argument(quantity)
@@ -207,7 +226,12 @@ public struct StockClient: StockService, Sendable {
   }
 
   public nonisolated(nonsending) func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo {
-    try await read("STOCK.INFO", InfoReply.self, bucket) { $0.key(of: bucket) }.info
+    try await info(bucket, mayBeStale: options.readsFromReplicas)
+  }
+
+  private nonisolated(nonsending) func info(_ bucket: BucketID, mayBeStale: Bool) async throws(StockError) -> BucketInfo
+  {
+    try await read("STOCK.INFO", InfoReply.self, bucket, mayBeStale: mayBeStale) { $0.key(of: bucket) }.info
   }
 
   public nonisolated(nonsending) func log(
@@ -230,7 +254,7 @@ public struct StockClient: StockService, Sendable {
     let request = Request(command: "STOCK.TRIM", key: bucket, effect: .changes)
     do {
       return Int64(
-        try await redis.call(request.command, as: Int.self, options: .retrying) { writer in
+        try await router.call(request.command, at: BucketPlace(bucket), as: Int.self, options: .retrying) { writer in
           writer.key(of: bucket)
           writer.argument(position.sequence)
           writer.option("EPOCH", position.epoch)
@@ -243,52 +267,78 @@ public struct StockClient: StockService, Sendable {
 
   /// Asks the server once for each bucket and connection; in between an answer costs one look into a table.
   public nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
-    let connection = redis.connectionEpoch
+    let connection = router.connectionEpoch(of: BucketPlace(bucket))
     guard !verified.contains(bucket, buckets: buckets, connection: connection) else { return }
-    try Self.require(try await info(bucket), bucket, buckets: buckets)
+    try Self.require(try await info(bucket, mayBeStale: false), bucket, buckets: buckets)
     verified.insert(bucket, buckets: buckets, connection: connection)
   }
 
-  public var serversText: String { "one server" }
+  public var serversText: String { router.servers.canonicalText }
 
-  public func server(of bucket: BucketID) async -> String? { redis.url.server }
+  public func server(of bucket: BucketID) async -> String? {
+    if let server = router.server(of: BucketPlace(bucket)) { return server }
+    // The cluster's map is not there yet; where it can't be had, nobody knows.
+    try? await router.cluster?.connect()
+    return router.server(of: BucketPlace(bucket))
+  }
 }
 
 extension StockClient {
   /// To be called at the end of a change that may have put units on sale, whatever was answered.
-  func unitsMayBeBack(in bucket: BucketID) { soldOut?.clear(bucket.sku) }
+  func unitsMayBeBack(in bucket: BucketID) { options.soldOut?.clear(bucket.sku) }
 
   /// A change that is answered `OK` or an error.
   nonisolated(nonsending) func carryOut(
     _ request: Request,
+    _ bucket: BucketID,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) {
     do {
-      _ = try await redis.call(request.command, as: OK.self, options: .retrying, encode)
+      _ = try await router.call(request.command, at: BucketPlace(bucket), as: OK.self, options: .retrying, encode)
     } catch {
       throw request.error(error)
     }
   }
 
+  /// A change that is answered with a status.
   nonisolated(nonsending) func change(
     _ request: Request,
+    _ bucket: BucketID,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Reply<StockReply> {
-    do {
-      return try await redis.call(request.command, as: StockReply.self, options: .retrying, encode)
+    let place = BucketPlace(bucket)
+    do throws(RedisError) {
+      guard let replication = options.replication else {
+        return try await router.call(request.command, at: place, as: StockReply.self, options: .retrying, encode)
+      }
+      let (reply, isReplicated) = try await router.call(
+        request.command,
+        at: place,
+        as: StockReply.self,
+        options: .retrying,
+        replicated: replication,
+        where: \.mayHaveChanged,
+        encode
+      )
+      if isReplicated { return reply }
     } catch {
       throw request.error(error)
     }
+    throw request.error(.replyLost, options.replicationShortfall)
   }
 
   nonisolated(nonsending) func read<Answer: RedisReply>(
     _ command: StaticString,
     _: Answer.Type,
     _ bucket: BucketID,
+    mayBeStale: Bool? = nil,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Answer {
+    let place = BucketPlace(bucket)
     do {
-      return try await redis.call(command, as: Answer.self, options: .retrying, encode).value
+      return mayBeStale ?? options.readsFromReplicas
+        ? try await router.read(command, at: place, as: Answer.self, options: .retrying, encode).value
+        : try await router.call(command, at: place, as: Answer.self, options: .retrying, encode).value
     } catch {
       throw Request(command: command, key: bucket, effect: .reads).error(error)
     }

@@ -2,57 +2,103 @@ import RedisDriver
 import Stock
 
 extension StockClient {
-  /// A client of the server at `url`, after it was seen to be reachable, to take changes, and to have the module.
+  /// A client of the servers, after each was seen to be reachable, to take changes, and to have the module; of a cluster,
+  /// each of its masters.
   ///
   /// - Throws: ``StockError``: `unavailable` (nobody there, or not in time), `notAuthorized` (password, user or what the
-  ///   user may do), `noModule`, `readOnly` (a replica), `refused` with the server's words for anything else. The
-  ///   connection is closed then.
+  ///   user may do), `noModule`, `readOnly` (a replica), `refused` with the server's words for anything else. All
+  ///   connections are closed then.
   public static func connect(
-    _ url: RedisURL,
-    configuration: RedisClient.Configuration = RedisClient.Configuration()
+    _ servers: RedisServers,
+    configuration: RedisClient.Configuration = RedisClient.Configuration(),
+    options: StockClientOptions = StockClientOptions()
   ) async throws(StockError) -> StockClient {
     let request = Request(command: "connect to Redis", key: nil, effect: .reads)
-    let redis: RedisClient
+    let router: RedisRouter
     do {
-      redis = try RedisClient(url, configuration: configuration)
+      router = try RedisRouter(servers, configuration: configuration)
     } catch {
       throw request.error(error)
     }
     do {
-      try await probe(redis)
+      try await probe(router)
     } catch {
-      await redis.close()
+      await router.close()
       throw request.error(error)
     }
-    return StockClient(redis)
+    let verified = VerifiedBuckets()
+    let watch = options.soldOut.map { SoldOutWatch(router, $0, verified, logger: configuration.logger) }
+    return StockClient(router, options: options, verified: verified, watch: watch)
   }
 
-  /// As ``connect(_:configuration:)``, with a URL as text.
-  /// - Throws: also ``StockError`` `refused` for a text that is no URL of a server.
+  /// As ``connect(_:configuration:options:)``, of one server.
+  public static func connect(
+    _ url: RedisURL,
+    configuration: RedisClient.Configuration = RedisClient.Configuration(),
+    options: StockClientOptions = StockClientOptions()
+  ) async throws(StockError) -> StockClient {
+    try await connect(.one(url), configuration: configuration, options: options)
+  }
+
+  /// As ``connect(_:configuration:options:)``, with the servers as text, as ``RedisServers`` has it.
+  /// - Throws: also ``StockError`` `refused` for a text that names no servers.
   public static func connect(
     url text: String,
-    configuration: RedisClient.Configuration = RedisClient.Configuration()
+    configuration: RedisClient.Configuration = RedisClient.Configuration(),
+    options: StockClientOptions = StockClientOptions()
   ) async throws(StockError) -> StockClient {
-    let url: RedisURL
+    let servers: RedisServers
     do {
-      url = try RedisURL(text)
+      servers = try RedisServers(text)
     } catch {
       throw Request(command: "connect to Redis", key: nil, effect: .reads).error(error)
     }
-    return try await connect(url, configuration: configuration)
+    return try await connect(servers, configuration: configuration, options: options)
   }
 
   /// Refuses further commands, waits for the outcome of those under way, and disconnects.
-  public func close() async { await redis.close() }
+  public func close() async {
+    await watch?.close()
+    await router.close()
+  }
+
+  private static func probe(_ router: RedisRouter) async throws(RedisError) {
+    guard let cluster = router.cluster else {
+      for client in router.clients {
+        try await probe(0) { options, encode throws(RedisError) in
+          _ = try await client.call("STOCK.CANCEL", as: StockReply.self, options: options, encode)
+        }
+      }
+      return
+    }
+    try await cluster.connect()
+    for node in cluster.masters.keys {
+      // The first names that come to mind; one in as many as there are masters is this one's.
+      let number = (0..<HashSlot.count).first { cluster.node(of: probeSlot($0)) == node }
+      guard let number else { continue }
+      try await probe(number) { options, encode throws(RedisError) in
+        let slot = probeSlot(number)
+        _ = try await cluster.call("STOCK.CANCEL", slot: slot, as: StockReply.self, options: options, encode)
+      }
+    }
+  }
+
+  private static func probeKey(_ number: Int) -> String { "doorbuster:{?/\(number)}" }
+
+  private static func probeSlot(_ number: Int) -> HashSlot { HashSlot(ofKey: Array(probeKey(number).utf8)) }
 
   /// Asks for a change in a bucket that can't be there, as `?` is outside the alphabet of SKUs. Only a server that has
   /// the module, takes changes and lets this user make them answers that there is none. `INFO` and `MODULE LIST` would
   /// tell less, and need rights that a client has no other use for.
-  private static func probe(_ redis: RedisClient) async throws(RedisError) {
+  private static func probe(
+    _ number: Int,
+    _ send: (CallOptions, (inout CommandWriter) -> Void) async throws(RedisError) -> Void
+  ) async throws(RedisError) {
     let options = CallOptions(retry: .always, whenUnreachable: .fail)
+    let key = probeKey(number)
     do {
-      _ = try await redis.call("STOCK.CANCEL", as: StockReply.self, options: options) { writer in
-        writer.argument("doorbuster:{?/0}")
+      try await send(options) { writer in
+        writer.argument(key)
         writer.argument("probe")
       }
     } catch {

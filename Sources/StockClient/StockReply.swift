@@ -8,6 +8,14 @@ struct StockReply: Hashable, Sendable, RedisReply {
   /// The event that the command made, or that first took the token; else 0.
   var sequence: Int64
 
+  /// Whether it tells of a change, now or before, rather than of a refusal.
+  var mayHaveChanged: Bool {
+    switch status {
+    case .ok, .duplicate, .live: true
+    case .soldOut, .limit, .cancelled, .early, .closed, .frozen, .unknown: false
+    }
+  }
+
   init(_ status: StockStatus, remaining: Int64, sequence: Int64) {
     self.status = status
     self.remaining = remaining

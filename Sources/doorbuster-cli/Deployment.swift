@@ -173,16 +173,22 @@ private struct Servers {
     _ checks: CheckSettings,
     _ logger: Logger
   ) async throws -> Servers {
-    let stockURL = try redisURL(choice.redisURL ?? Deployment.defaultRedisURL, setting: "--redis")
+    let stockServers = try redisServers(choice.redisURL ?? Deployment.defaultRedisURL, setting: "--redis")
     let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
     let connection = RedisClient.Configuration(logger: logger)
     let stock =
       needs.contains(.stock)
-      ? try await StockClient.connect(stockURL, configuration: connection)
-      : StockClient(try RedisClient(stockURL, configuration: connection))
+      ? try await StockClient.connect(stockServers, configuration: connection)
+      : StockClient(try RedisRouter(stockServers, configuration: connection))
     // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
     let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
-    let broker = RedisStreamsBroker(brokerClient ?? stock.redis, options: checks.brokerOptions, logger: logger)
+    guard let brokerServer = brokerClient ?? stock.router.clients.first else {
+      await stock.close()
+      throw CommandFailure(
+        "--broker: needed with redis-cluster://, as messages stay on one server: redis-streams://host:port"
+      )
+    }
+    let broker = RedisStreamsBroker(brokerServer, options: checks.brokerOptions, logger: logger)
     let servers = Servers(stock: stock, broker: broker, brokerClient: brokerClient)
     return try await servers.closingOnFailure {
       do {
@@ -202,6 +208,14 @@ private struct Servers {
       await brokerClient?.close()
       await stock.close()
       throw error
+    }
+  }
+
+  private static func redisServers(_ text: String, setting: String) throws -> RedisServers {
+    do {
+      return try RedisServers(text)
+    } catch {
+      throw CommandFailure("\(setting): \(error.message)")
     }
   }
 

@@ -25,7 +25,7 @@ struct DoorbusterCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, ReplayCommand.self, SaleCommand.self, BuyCommand.self, ConfirmCommand.self, CancelCommand.self,
-      WorkerCommand.self, MessagesCommand.self, BenchCommand.self,
+      WorkerCommand.self, MessagesCommand.self, ReconcileCommand.self, RecoverCommand.self, BenchCommand.self,
     ]
   )
 }

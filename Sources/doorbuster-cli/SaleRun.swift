@@ -69,7 +69,7 @@ struct SaleRun: Sendable {
     _ next: @escaping @Sendable () throws -> Purchase?
   ) async throws -> RunTally {
     let total = SharedTally()
-    let executor = needs.contains(.stock) ? deployment.stock.redis.taskExecutor : nil
+    let executor = needs.contains(.stock) ? deployment.stock.taskExecutor : nil
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<Self.concurrency {
         group.addTask(executorPreference: executor) {

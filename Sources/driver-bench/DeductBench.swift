@@ -40,8 +40,15 @@ struct DeductBench: AsyncParsableCommand {
     let bucket = BucketID(sku: try SKU("driver-bench-\(run)"), index: 0)
     try await client.create(bucket, quantity: Int64(stock ?? requests), terms: SaleTerms())
     let load = DeductionLoad(client: client, bucket: bucket, run: run, tasks: tasks, commands: requests)
-    let report = try await load.measure(on: executor == .io ? client.redis.taskExecutor : nil)
-    _ = try await client.redis.send(["UNLINK", "doorbuster:{\(bucket)}"])
+    let report = try await load.measure(on: executor == .io ? client.taskExecutor : nil)
+    let key = "doorbuster:{\(bucket)}"
+    let slot = HashSlot(ofKey: Array(key.utf8))
+    // Of a list bucket 0 is on the first server.
+    if let cluster = client.router.cluster {
+      _ = try await cluster.call("UNLINK", slot: slot, as: Int.self) { $0.argument(key) }
+    } else {
+      _ = try await client.router.clients[0].send(["UNLINK", .init(key)])
+    }
     await client.close()
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]

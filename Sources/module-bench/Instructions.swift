@@ -7,8 +7,8 @@ struct Instructions: Codable {
   var contender: Contender
   var perRequest: Double
 
-  static let requests = 16_000
-  private static let warmUp = 48_000
+  static let requests = 8_000
+  private static let warmUp = 12_000
 
   /// The functions of redis-server whose instructions count; a module's commands come through its dispatcher.
   private static func function(of contender: Contender) -> String {

@@ -168,7 +168,8 @@ import Testing
       _ = try await client.call(["SET", .init(key), "v"], slot: .of(key), as: OK.self)
       try replica.waitForSync(with: cluster.masters[0])
       // Masters tell of their replicas when they have heard of them.
-      while try replica.calls("get") == 0 {
+      let deadline = ContinuousClock.now + .seconds(20)
+      while try replica.calls("get") == 0, ContinuousClock.now < deadline {
         let value = try await read(client, key)
         #expect(value == "v")
         client.refresh()

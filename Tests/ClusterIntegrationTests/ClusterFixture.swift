@@ -70,7 +70,8 @@ extension RedisServer {
   /// How often a command has run.
   func calls(_ command: String) throws -> Int {
     let lines = try call("INFO", "commandstats").text?.split(whereSeparator: \.isNewline) ?? []
-    let line = lines.first { $0.hasPrefix("cmdstat_\(command):calls=") }
+    // A module's commands stand there as it has written them.
+    let line = lines.first { $0.lowercased().hasPrefix("cmdstat_\(command):calls=") }
     return line?.split(separator: "=").dropFirst().first.flatMap { Int($0.prefix(while: \.isNumber)) } ?? 0
   }
 }

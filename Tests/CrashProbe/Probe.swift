@@ -42,7 +42,7 @@ struct Probe {
     let configuration = Self.configuration
     store = try await SQLiteStore.open(path: settings.text("database"), strategy: .groupCommit, logger: logger)
     stock = try await StockClient.connect(RedisURL(settings.text("redis")))
-    let broker = RedisStreamsBroker(stock.redis, options: Self.options, logger: logger)
+    let broker = RedisStreamsBroker(stock.router.clients[0], options: Self.options, logger: logger)
     doorbuster = try Doorbuster(
       stock: FusedStock(stock: stock, fuse: fuse),
       broker: FusedBroker(broker: broker, fuse: fuse),

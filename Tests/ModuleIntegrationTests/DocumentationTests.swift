@@ -67,7 +67,7 @@ import Testing
       guard let start = line.range(of: "status_") else { return nil }
       return line[start.upperBound...].prefix { $0 != ":" }
     }
-    #expect(statuses.count >= 11)
+    #expect(statuses.count == 10)
     let actions = [
       "create", "add", "deduct", "hold", "confirm", "cancel", "expire", "fence", "withdraw", "deposit", "rebalance",
       "record",

@@ -15,6 +15,7 @@ struct Dialogue {
     _ reactions: [ScriptedPeer.Reaction],
     timeout: Duration = .seconds(5),
     patience: Duration = .seconds(10),
+    options: StockClientOptions = StockClientOptions(),
     _ body: (Dialogue) async throws -> Void
   ) async throws {
     let left = Mutex(reactions[...])
@@ -23,7 +24,7 @@ struct Dialogue {
       Issue.record("\(command) was not expected")
       return .hangUp
     }
-    try await run(peer, timeout: timeout, patience: patience, body)
+    try await run(peer, timeout: timeout, patience: patience, options: options, body)
     #expect(left.withLock { $0.count } == 0, "reactions that nothing asked for")
   }
 
@@ -31,6 +32,7 @@ struct Dialogue {
     _ peer: ScriptedPeer,
     timeout: Duration = .seconds(5),
     patience: Duration = .seconds(10),
+    options: StockClientOptions = StockClientOptions(),
     _ body: (Dialogue) async throws -> Void
   ) async throws {
     let backOff = BackOff(first: .milliseconds(1), longest: .milliseconds(5))
@@ -41,7 +43,7 @@ struct Dialogue {
       backOff: backOff,
       logger: silent
     )
-    let client = StockClient(try RedisClient(peer.url, configuration: configuration))
+    let client = StockClient(try RedisClient(peer.url, configuration: configuration), options: options)
     do {
       try await body(Dialogue(peer: peer, client: client))
     } catch {

@@ -119,7 +119,7 @@ import Testing
     let peer = try ScriptedPeer { _ in .hangUp }
     try await Dialogue.run(peer) { dialogue in
       // The listener goes with the first command: the connection is there, and there will be no other.
-      try await dialogue.client.redis.connect()
+      try await dialogue.client.redis?.connect()
       peer.stopListening()
       let outcome = try await dialogue.deduct(within: .milliseconds(300))
       guard case .unknown = outcome else { throw Unexpected(outcome) }
@@ -158,7 +158,7 @@ import Testing
   @Test("After the deadline nothing is sent at all")
   func deadlineBefore() async throws {
     try await Dialogue.run([]) { dialogue in
-      try await dialogue.client.redis.connect()
+      try await dialogue.client.redis?.connect()
       let error = await dialogue.error { _ throws(StockError) in try await dialogue.deduct(within: .zero) }
       #expect(error?.code == .unavailable)
     }

@@ -59,9 +59,14 @@ import Testing
     verified.insert(Sample.bucket, buckets: 4, connection: 2)
     #expect(verified.contains(Sample.bucket, buckets: 4, connection: 2))
     #expect(!verified.contains(Sample.bucket, buckets: 4, connection: 3))
-    verified.insert(Sample.bucket, buckets: 5, connection: 1)
-    #expect(verified.contains(Sample.bucket, buckets: 4, connection: 2))
-    verified.insert(BucketID(sku: Sample.bucket.sku, index: 1), buckets: 4, connection: 3)
-    #expect(!verified.contains(Sample.bucket, buckets: 4, connection: 3))
+    #expect(!verified.contains(Sample.bucket, buckets: 5, connection: 2))
+    // An answer that was on its way for long is believed for its own connection, which is not the present one.
+    verified.insert(Sample.bucket, buckets: 4, connection: 1)
+    #expect(!verified.contains(Sample.bucket, buckets: 4, connection: 2))
+    // Buckets live on different servers, each with its connection.
+    let other = BucketID(sku: Sample.bucket.sku, index: 1)
+    verified.insert(other, buckets: 4, connection: 7)
+    #expect(verified.contains(Sample.bucket, buckets: 4, connection: 1))
+    #expect(verified.contains(other, buckets: 4, connection: 7))
   }
 }

@@ -105,6 +105,8 @@ struct PlacingMachine {
     guard total >= missing, moves < Self.movesMax, let source = sources.max(by: { $0.available < $1.available }) else {
       emptyLooks += 1
       guard emptyLooks >= Self.emptyLooksMax else {
+        // Units that moved between two questions were in neither bucket; those of an open transfer take their time.
+        guard infos.contains(where: { $0.map { $0.transfers > 0 } ?? true }) else { return .look }
         state = .waiting
         return .wait
       }

@@ -83,7 +83,7 @@ extension Reconciler {
     guard let order = orphan.order(of: access.sku, in: bucket, nowMs: access.clock.wallMs) else {
       return .left("the bucket no longer tells its user")
     }
-    switch try await access.repair(.record(order, as: orphan.record.state.orderState)) {
+    switch try await access.repair(.record(order, as: orphan.record.state.ofOrder)) {
     case .repaired, .unchanged: return .repaired
     case .rejected:
       try await access.cancelRejected(order.purchase, in: bucket)

@@ -105,7 +105,7 @@ extension SaleAccess {
   /// when it was read, so that two who do it at once do it once; one that was spent on the same books long ago makes
   /// nothing change, and the next attempt takes another.
   /// - Returns: the difference that is left.
-  func balanceUnitsOnSale() async throws(DoorbusterError) -> Int64 {
+  func balanceUnitsOnSale(unexplainedIn unexplained: Int = 0) async throws(DoorbusterError) -> Int64 {
     for restock in try await restocks() {
       for bucket in sale.buckets { _ = try await writeIn(restock, bucket.index) }
     }
@@ -114,7 +114,7 @@ extension SaleAccess {
       guard let (units, infos) = try await unitsOnSale() else { break }
       guard units.difference != 0 else { return 0 }
       var isChanged = false
-      for (index, quantity) in units.corrections {
+      for (index, quantity) in units.corrections(unexplainedIn: unexplained) {
         if try await correct(index, by: quantity, infos[index], attempt: attempt) { isChanged = true }
       }
       attempt = isChanged ? 0 : attempt + 1
@@ -122,17 +122,17 @@ extension SaleAccess {
     return try await unitsOnSale()?.0.difference ?? 0
   }
 
-  /// - Returns: false where its units are not there.
-  func writeIn(_ restock: StoredRestock, _ index: Int) async throws(DoorbusterError) -> Bool {
+  /// Writes a bucket's share of a restock in.
+  func writeIn(_ restock: StoredRestock, _ index: Int) async throws(DoorbusterError) -> LostEntryOutcome {
     let share = sale.share(of: restock.quantity, bucket: index)
-    guard share != 0 else { return true }
+    guard share != 0 else { return .alreadyThere }
     let token = restock.quantity > 0 ? restock.token : try RestockTokens(restock.token, quantity: restock.quantity).take
     do throws(DoorbusterError) {
-      return try await record(.restock(token, quantity: share), in: index).isThere
+      return try await record(.restock(token, quantity: share), in: index)
     } catch {
       // Another restock has taken the name; the sums tell of the difference.
       guard error.hasStockCode(.tokenMismatch) else { throw error }
-      return true
+      return .alreadyThere
     }
   }
 
@@ -158,13 +158,4 @@ extension SaleAccess {
 extension BucketInfo {
   /// All that changes only when units come or go.
   fileprivate var given: [Int64] { [created, added, transferredIn, transferredOut, epoch] }
-}
-
-extension LostEntryOutcome {
-  var isThere: Bool {
-    switch self {
-    case .recorded, .alreadyThere: true
-    case .short: false
-    }
-  }
 }

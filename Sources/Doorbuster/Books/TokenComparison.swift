@@ -35,15 +35,6 @@ extension PurchaseState {
     case .cancelled: false
     }
   }
-
-  /// The state of its order.
-  var orderState: OrderState {
-    switch self {
-    case .held: .held
-    case .sold: .sold
-    case .cancelled: .cancelled
-    }
-  }
 }
 
 extension OrderState {

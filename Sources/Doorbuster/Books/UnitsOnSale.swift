@@ -30,8 +30,9 @@ struct UnitsOnSale: Hashable, Sendable {
   /// Units that the buckets have beyond the database's; negative where they lack some.
   var difference: Int64 { inBuckets - inDatabase }
 
-  /// By how much each bucket's units should change, so that the sums agree: those that deviate most come first.
-  var corrections: [(bucket: Int, units: Int64)] {
+  /// By how much each bucket's units should change, so that the sums agree: those that deviate most come first. What no
+  /// bucket's books explain, units that a rebalancing moved and whose other half is lost, is the bucket `unexplained`'s.
+  func corrections(unexplainedIn unexplained: Int = 0) -> [(bucket: Int, units: Int64)] {
     var rest = -difference
     var corrections: [(bucket: Int, units: Int64)] = []
     let deviant = surplus.sorted { left, right in
@@ -43,8 +44,7 @@ struct UnitsOnSale: Hashable, Sendable {
       corrections.append((bucket, part))
       rest -= part
     }
-    // What no bucket's books explain: units that a rebalancing moved, whose other half is lost.
-    if rest != 0 { corrections.append((0, rest)) }
+    if rest != 0 { corrections.append((unexplained, rest)) }
     return corrections
   }
 }

@@ -86,10 +86,20 @@ struct PlacingMachineTests {
     var action = machine.recorded(.short(remaining: 1))
     for _ in 1..<PlacingMachine.emptyLooksMax {
       #expect(action == .look)
-      #expect(machine.looked(infos(1, 1, 2)) == .wait)
-      action = machine.woke()
+      action = machine.looked(infos(1, 1, 2))
     }
     #expect(machine.looked(infos(1, 1, 2)) == .fence(order.order.purchase.token, in: 1))
+  }
+
+  @Test("Units of an open transfer are waited for")
+  func waits() {
+    var machine = machine()
+    _ = machine.start()
+    _ = machine.recorded(.short(remaining: 1))
+    var infos = infos(1, 1, 2)
+    infos[0]?.transfers = 1
+    #expect(machine.looked(infos) == .wait)
+    #expect(machine.woke() == .look)
   }
 
   @Test("Only when no bucket has units for it, again and again, is its token spent")

@@ -284,7 +284,10 @@ extension World {
           machine.followed($0)
         }
       case .wait(let ms):
-        if let followed { trim(id, upTo: followed, in: process) }
+        if var followed {
+          followed.sequence = max(0, followed.sequence - keptEvents)
+          trim(id, upTo: followed, in: process)
+        }
         wait(ms) { machine.woke() }
       case .halt: wait(LogFollower.haltMs) { machine.start() }
       }

@@ -52,6 +52,8 @@ final class World {
     idleIntervalMs: 1000,
     overdueMs: 15_000
   )
+  /// Events that workers keep in the logs when the database has them.
+  var keptEvents: Int64 = 0
   /// Called after every event.
   var afterEvent: (World) -> Void = { _ in }
   private(set) var events = 0

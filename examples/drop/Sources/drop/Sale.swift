@@ -21,7 +21,7 @@ func sellOut(_ stock: StockClient, run: String) async throws {
     stock: stock,
     // Stock and messages on one server share one connection, which is the fastest.
     broker: RedisStreamsBroker(
-      stock.redis,
+      stock.router.clients[0],
       options: RedisStreamsOptions(checkAfter: configuration.firstCheck),
       logger: logger
     ),

@@ -1,0 +1,258 @@
+import Logging
+import Messaging
+import Orders
+import Stock
+
+/// Makes a sale's buckets whole again after their servers lost data: builds those that are gone anew, writes what the
+/// others lack into them, and lets them sell again.
+///
+/// Buckets are frozen meanwhile, so nobody buys what belongs to somebody else. What is written is known by its name or token,
+/// and absolute, so that it may be done again after a crash at any step, and by two at once. The thaw names the epoch that was
+/// compared: a bucket that lost data again meanwhile stays frozen.
+struct Recoverer {
+  let access: SaleAccess
+  let broker: BrokerBacklog?
+  let settings: RecoverySettings
+  let logger: Logger
+  let progress: @Sendable (BooksProgress) -> Void
+  var report: Recovery
+  private var isGraceOver = false
+
+  /// How often it begins anew where buckets lose data again and again.
+  private static let roundsMax = 5
+
+  init(
+    _ access: SaleAccess,
+    broker: BrokerBacklog?,
+    settings: RecoverySettings,
+    logger: Logger,
+    progress: @escaping @Sendable (BooksProgress) -> Void
+  ) {
+    self.access = access
+    self.broker = broker
+    self.settings = settings
+    self.logger = logger
+    self.progress = progress
+    report = Recovery(sku: access.sku)
+  }
+
+  /// - Throws: ``DoorbusterError`` `saleDiffers` where a bucket is another sale's; `stock`, `orders`, `messaging`. What was
+  ///   written until then stays, buckets stay frozen, and the same call goes on.
+  mutating func run() async throws(DoorbusterError) -> Recovery {
+    for round in 1... {
+      do throws(DoorbusterError) {
+        try await recover()
+        return report
+      } catch {
+        let hasLostAgain = error.hasStockCode(.epochMismatch) || error.isNoBucket || error.hasStockCode(.logAhead)
+        guard hasLostAgain, round < Self.roundsMax else { throw error }
+        logger.notice("buckets of \(access.sku) lost data while they were completed: \(error.message)")
+      }
+    }
+    return report
+  }
+
+  /// One round over all that needs work.
+  private mutating func recover() async throws(DoorbusterError) {
+    let found = try await condition()
+    if report.buckets.isEmpty { report.buckets = found.buckets.map { _ in .sound } }
+    for index in found.needingWork {
+      switch found.buckets[index] {
+      case .lost: report.buckets[index] = .rebuilt
+      case .stoppedByOperator: report.buckets[index] = .stoppedByOperator
+      case .sound, .frozen, .strayed, .foreign:
+        if report.buckets[index] != .rebuilt { report.buckets[index] = .completed }
+      }
+    }
+    guard !found.needingWork.isEmpty else { return }
+    for index in found.lost { try await create(index) }
+    let work = try await workList(found.needingWork)
+    try await waitOut(found)
+    try await applyTerms(work)
+    try await writeInUnits(work)
+    try await drainMessages()
+    try await writeInOrders(work)
+    try await replacePositions(work)
+    try await thaw(work)
+  }
+
+  func condition() async throws(DoorbusterError) -> SaleCondition {
+    let positions = try await access.positions()
+    let condition = SaleCondition(access.sale, positions: positions, infos: try await access.infos())
+    if let foreign = condition.foreign {
+      throw DoorbusterError(.saleDiffers, "bucket \(access.bucket(foreign.index)) is another sale's: \(foreign.reason)")
+    }
+    return condition
+  }
+
+  func show(_ step: String, _ done: Int64, of total: Int64?) {
+    progress(BooksProgress(step: step, done: done, total: total, findings: Int64(report.findings.count)))
+  }
+
+  // MARK: Steps
+
+  private func create(_ index: Int) async throws(DoorbusterError) {
+    let sale = access.sale
+    do throws(DoorbusterError) {
+      try await access.askStock { stock throws(StockError) in
+        try await stock.create(
+          access.bucket(index),
+          quantity: sale.share(of: sale.stock, bucket: index),
+          terms: sale.terms,
+          frozen: true
+        )
+      }
+    } catch {
+      // Somebody else recovers it, too.
+      guard error.hasStockCode(.bucketExists) else { throw error }
+    }
+  }
+
+  /// The buckets to be worked on, with their epochs of now.
+  private func workList(_ indices: [Int]) async throws(DoorbusterError) -> RecoveryWork {
+    var work = RecoveryWork()
+    for index in indices { work.infos[index] = try await access.info(index) }
+    return work
+  }
+
+  private mutating func waitOut(_ condition: SaleCondition) async throws(DoorbusterError) {
+    guard !isGraceOver else { return }
+    let grace = condition.grace(settings)
+    show("s until the servers that failed have stopped", max(1, grace.wholeMs / 1000), of: nil)
+    if grace > .zero { try await access.wait(grace) }
+    isGraceOver = true
+  }
+
+  /// The database's terms are the sale's; they may have changed since the bucket's last write.
+  private func applyTerms(_ work: RecoveryWork) async throws(DoorbusterError) {
+    let sale = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.sale(access.sku) }
+    guard let terms = sale?.terms else { throw .unknownSale(access.sku) }
+    for (index, info) in work.sorted {
+      guard info.limit != terms.limit || info.opensMs != terms.opensMs || info.closesMs != terms.closesMs else {
+        continue
+      }
+      try await access.askStock { stock throws(StockError) in
+        try await stock.schedule(
+          access.bucket(index),
+          limit: terms.limit,
+          opensMs: terms.opensMs,
+          closesMs: terms.closesMs
+        )
+      }
+    }
+  }
+
+  /// What was committed and not recorded yet carries purchases that a bucket may have lost: they must be orders before
+  /// the orders are written in.
+  private mutating func drainMessages() async throws(DoorbusterError) {
+    guard let broker else { return }
+    let end = access.clock.now.advanced(by: settings.drainMax)
+    while true {
+      report.messagesOnTheirWay = try await broker.unacknowledged()
+      guard report.messagesOnTheirWay > 0, access.clock.now < end else { return }
+      show("messages to be recorded", report.messagesOnTheirWay, of: nil)
+      try await access.wait(.milliseconds(100))
+    }
+  }
+
+  /// The log is followed anew, in its new epoch: from the first event that an order may have to hear of.
+  private func replacePositions(_ work: RecoveryWork) async throws(DoorbusterError) {
+    for (index, info) in work.sorted {
+      let bucket = access.bucket(index)
+      let old = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.position(of: bucket) }
+      let now = try await access.info(index)
+      guard now.epoch == info.epoch else { throw .epochChanged(bucket) }
+      let isFollowed = old.map {
+        $0.epoch == now.epoch && $0.sequence <= now.logLast && $0.sequence >= now.logFirst - 1
+      }
+      guard isFollowed != true else { continue }
+      let new = try await access.firstPosition(index, now)
+      let held = try await access.askDatabase { orders throws(OrderStoreError) in
+        try await orders.replacePosition(of: bucket, old, with: new)
+      }
+      // Another one may have come first, and been followed since.
+      guard held?.epoch == info.epoch else { throw .epochChanged(bucket) }
+    }
+  }
+
+  private mutating func thaw(_ work: RecoveryWork) async throws(DoorbusterError) {
+    for (index, info) in work.sorted {
+      let now = try await access.info(index)
+      guard now.epoch == info.epoch else { throw .epochChanged(access.bucket(index)) }
+      switch now.frozen {
+      case nil: continue
+      case .operator: report.buckets[index] = .stoppedByOperator
+      case .create, .load, .promotion:
+        do throws(DoorbusterError) {
+          try await access.askStock { stock throws(StockError) in
+            try await stock.thaw(access.bucket(index), epoch: info.epoch)
+          }
+        } catch {
+          guard error.hasStockCode(.frozenByOperator) else { throw error }
+          report.buckets[index] = .stoppedByOperator
+        }
+      }
+    }
+  }
+}
+
+/// The buckets that a round works on, and their books when it began: their epochs above all.
+struct RecoveryWork: Hashable, Sendable {
+  var infos: [Int: BucketInfo] = [:]
+
+  var sorted: [(Int, BucketInfo)] { infos.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+
+  func contains(_ index: Int) -> Bool { infos[index] != nil }
+
+  /// The first that was created to be filled.
+  var created: Int? { sorted.first { $0.1.frozen == .create }?.0 }
+}
+
+/// How many messages wait, of all sales.
+struct BrokerBacklog: Sendable {
+  let broker: any MessageBroker
+  let topic: Topic
+  let group: ConsumerGroup
+
+  func unacknowledged() async throws(DoorbusterError) -> Int64 {
+    let status = try await asking(broker: broker) { broker throws(MessagingError) in
+      try await broker.status(of: topic, for: group)
+    }
+    return Int64(status.unacknowledged)
+  }
+}
+
+extension DoorbusterError {
+  static func epochChanged(_ bucket: BucketID) -> DoorbusterError {
+    DoorbusterError(StockError(.epochMismatch, "bucket \(bucket) is in another epoch than when its completion began"))
+  }
+}
+
+extension SaleAccess {
+  /// The place before the first event that an order may have to hear of. What was written in came from the database.
+  func firstPosition(_ index: Int, _ info: BucketInfo) async throws(DoorbusterError) -> LogPosition {
+    var position = LogPosition(epoch: info.epoch, sequence: info.logFirst - 1)
+    while position.sequence < info.logLast {
+      let from = position
+      let events = try await askStock { stock throws(StockError) in
+        try await stock.log(bucket(index), after: from, count: 10_000)
+      }
+      for event in events {
+        if event.concernsOrder { return position }
+        position.sequence = event.sequence
+      }
+      if events.isEmpty { return position }
+    }
+    return position
+  }
+}
+
+extension StockEvent {
+  /// Whether a buyer, or time, moved a purchase.
+  fileprivate var concernsOrder: Bool {
+    switch action {
+    case .deduct, .hold, .confirm, .cancel, .expire: true
+    case .create, .add, .fence, .withdraw, .deposit, .rebalance, .record, .schedule, .freeze, .thaw: false
+    }
+  }
+}
