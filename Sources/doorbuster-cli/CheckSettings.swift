@@ -10,6 +10,8 @@ struct CheckSettings: Sendable {
   var afterMs: Int64?
   /// Checks without a decision after which it is parked; nil for 15.
   var checksMax: Int64?
+  /// Events that stay in a bucket's log; nil for 100,000.
+  var logKept: Int64?
 
   var brokerOptions: RedisStreamsOptions {
     var options = RedisStreamsOptions(checkAfter: configuration.firstCheck)
@@ -21,6 +23,7 @@ struct CheckSettings: Sendable {
   /// The other bounds of time move along where they depend on the first check.
   var configuration: DoorbusterConfiguration {
     var configuration = DoorbusterConfiguration()
+    if let logKept { configuration.logKept = Int(logKept) }
     guard let afterMs else { return configuration }
     configuration.firstCheck = .milliseconds(afterMs)
     configuration.purchaseDeadline = min(configuration.purchaseDeadline, configuration.firstCheck / 2)

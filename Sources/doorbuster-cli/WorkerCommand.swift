@@ -36,11 +36,22 @@ struct WorkerCommand: AsyncParsableCommand {
   )
   var checksMax: Int64?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Events that stay in each bucket's log: 0 to 100000000; 100000 unless told.",
+      discussion: "What is before them is trimmed, once the database has it. reconcile mends best what is still there.",
+      valueName: "n"
+    ),
+    transform: Parse.number("--keep-log", 0...100_000_000)
+  )
+  var keepLog: Int64?
+
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
   func run() async throws {
-    let checks = CheckSettings(afterMs: checkAfter, checksMax: checksMax)
+    let checks = CheckSettings(afterMs: checkAfter, checksMax: checksMax, logKept: keepLog)
     let logger = Deployment.quietLogger(.notice)
     try await Deployment.withAllSales(servers.choice, checks: checks, logger: logger) { deployment in
       let worker = deployment.doorbuster.worker()

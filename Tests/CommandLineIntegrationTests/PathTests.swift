@@ -107,7 +107,7 @@ import Testing
     _ = try shop.json("sale", "create", "p", "--stock", "9", "--path", "buckets", "--buckets", "1")
     _ = try buy(shop, "t-1")
     _ = try buy(shop, "t-2")
-    try shop.work {
+    try shop.work("--keep-log", "0") {
       let info = try shop.server.call("STOCK.INFO", "doorbuster:{p/0}")
       return info["logFirst"]?.integer == 4 && info["logLast"]?.integer == 3
     }

@@ -61,6 +61,7 @@ struct Probe {
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
     configuration.logBatchMax = 16
+    configuration.logKept = 0
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
     return configuration
