@@ -101,24 +101,6 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: place.path) == [])
   }
 
-  @Test("A worker trims the logs behind the database, and a sale stays as it was")
-  func trims() throws {
-    let shop = try Shop()
-    _ = try shop.json("sale", "create", "p", "--stock", "9", "--path", "buckets", "--buckets", "1")
-    _ = try buy(shop, "t-1")
-    _ = try buy(shop, "t-2")
-    try shop.work {
-      let info = try shop.server.call("STOCK.INFO", "doorbuster:{p/0}")
-      return info["logFirst"]?.integer == 4 && info["logLast"]?.integer == 3
-    }
-    #expect(
-      try shop.json("sale", "create", "p", "--stock", "9", "--path", "buckets", "--buckets", "1")["settled"] == true
-    )
-    #expect(try buy(shop, "t-1")["outcome"] == "duplicate")
-    #expect(try shop.json("cancel", "p", "t-1")["outcome"] == "cancelled")
-    try shop.work { try shop.status("p")["database"]["orders"]["cancelled"] == 1 }
-  }
-
   @Test("Workers share the buckets of a sale, and what a killed one had goes to the other within seconds")
   func takesOver() throws {
     let shop = try Shop()
