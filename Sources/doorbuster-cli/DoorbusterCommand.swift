@@ -20,12 +20,13 @@ struct DoorbusterCommand: AsyncParsableCommand {
         doorbuster sale status sneaker-42
 
       Exit status: 0 done; 1 an error, or books that do not balance; 2 refused (sold out, limit, closed, …); 3 unknown \
-      (answers were lost; the same token tells); 64 a wrong argument; 130 and 143 a run stopped by a signal.
+      (answers were lost; the same token tells); 4 reconcile or recover left something; 64 a wrong argument; 130 and 143 a run stopped by a signal.
       """,
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, ReplayCommand.self, SaleCommand.self, BuyCommand.self, ConfirmCommand.self, CancelCommand.self,
-      WorkerCommand.self, MessagesCommand.self, ReconcileCommand.self, RecoverCommand.self, BenchCommand.self,
+      WorkerCommand.self, MessagesCommand.self, RebalanceCommand.self, ReconcileCommand.self, RecoverCommand.self,
+      BenchCommand.self,
     ]
   )
 }
