@@ -12,8 +12,13 @@ struct ReplayCrashTests {
   @Test("of a worker beside it: another one records what it had taken", .timeLimit(.minutes(2)))
   func worker() throws {
     let shop = try Shop()
+    // A worker asks the broker for nothing before there is a sale that delivers by messages.
+    _ = try shop.doorbuster("sale", "create", "early", "--stock", "1").endedWell()
     let worker = try shop.doorbuster("worker")
-    try waitUntil("the worker") { worker.stderr.contains("started") }
+    let redis = try shop.server.connect()
+    try waitUntil("the worker to wait for messages") {
+      try redis.call("CLIENT", "LIST").text?.contains("cmd=xreadgroup") ?? false
+    }
     let replay = try shop.doorbuster("replay", Self.file, "--json")
     try waitUntilSold(200, in: shop)
     try stopHoldingMessages(worker, in: shop)
