@@ -121,31 +121,32 @@ final class SpreadBuyer {
 
   private func pull(_ pull: PullMachine, _ done: @escaping (PullMachine.Result) -> Void) {
     var machine = pull
+    func atHome(_: Deposit) -> Int { home }
     func perform(_ action: PullMachine.Action) {
       if sim.world.nowMs >= deadlineMs { machine.hurry() }
       let process = shop.process
       switch action {
       case .withdraw(let withdrawals):
-        sim.each(process, withdrawals, bucket: { $0.source }) { [home] item, bucket, nowMs throws(StockError) in
+        sim.each(process, withdrawals, bucket: \.source) { [home] item, bucket, nowMs throws(StockError) in
           try bucket.withdraw(item.name, quantity: item.quantity, to: home, nowMs: nowMs)
         } _: {
           perform(machine.withdrawn($0))
         }
       case .deduct(let deposits): deduct(deposits) { perform(machine.deducted($0)) }
       case .deposit(let deposits):
-        sim.each(process, deposits, bucket: { [home] _ in home }) { item, bucket, nowMs throws(StockError) in
+        sim.each(process, deposits, bucket: atHome) { item, bucket, nowMs throws(StockError) in
           try bucket.deposit(item, nowMs: nowMs)
         } _: {
           perform(machine.deposited($0))
         }
       case .settleAtSource(let deposits):
-        sim.each(process, deposits, bucket: { $0.source }) { item, bucket, _ throws(StockError) in
+        sim.each(process, deposits, bucket: \.source) { item, bucket, _ throws(StockError) in
           try bucket.settle(item.name)
         } _: {
           perform(machine.settledAtSource($0))
         }
       case .settleAtHome(let deposits):
-        sim.each(process, deposits, bucket: { [home] _ in home }) { item, bucket, _ throws(StockError) in
+        sim.each(process, deposits, bucket: atHome) { item, bucket, _ throws(StockError) in
           try bucket.settle(item.name)
         } _: {
           perform(machine.settledAtHome($0))

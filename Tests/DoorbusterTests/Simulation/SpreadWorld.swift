@@ -127,7 +127,7 @@ final class SpreadWorld {
 
   func read(_ process: Process, _ done: @escaping (SoldOutReading) -> Void) {
     let startedAt = now
-    each(process, Array(buckets.indices), bucket: { $0 }) { _, bucket, _ throws(CoreBucket.Fault) in
+    each(process, Array(buckets.indices), bucket: \.self) { _, bucket, _ throws(CoreBucket.Fault) in
       bucket.info
     } _: { [unowned self] answers in
       var reading = SoldOutReading(infos: [], problem: nil, startedAt: startedAt, endedAt: now)
@@ -149,7 +149,7 @@ final class SpreadWorld {
     _ indices: [Int],
     _ done: @escaping ([Int: [ListedTransfer]]) -> Void
   ) {
-    each(process, indices, bucket: { $0 }) { _, bucket, _ throws(CoreBucket.Fault) in
+    each(process, indices, bucket: \.self) { _, bucket, _ throws(CoreBucket.Fault) in
       try bucket.transfers(settled: false, after: nil, count: 1000)
     } _: { answers in
       var listed: [Int: [ListedTransfer]] = [:]
