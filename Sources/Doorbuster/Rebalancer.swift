@@ -39,7 +39,7 @@ public final class Rebalancer: Service {
   func work() async {
     await withDiscardingTaskGroup { group in
       var served: Set<SKU> = []
-      await sales.forEach { known throws(OrderStoreError) in
+      await sales.withEach { known throws(OrderStoreError) in
         for sale in known where sale.isSpread && (skus?.contains(sale.sku) ?? true) {
           guard served.insert(sale.sku).inserted else { continue }
           group.addTask { await self.serve(KnownSale(sale)) }

@@ -20,7 +20,7 @@ struct SaleWatch: Sendable {
   }
 
   /// Calls with all sales at once and then in intervals, until the task is cancelled. A failing database is waited for.
-  func forEach(
+  func withEach(
     _ body: ([Sale]) async throws(OrderStoreError) -> Void,
     until isDone: () -> Bool = { false }
   ) async {

@@ -116,7 +116,7 @@ public final class Worker: Service {
   /// A task for each bucket that is ours, of the sales that the database knows, new ones included.
   private func followLogs(_ sales: SaleWatch, _ claims: BucketClaims) async {
     await withDiscardingTaskGroup { group in
-      await sales.forEach { known throws(OrderStoreError) in
+      await sales.withEach { known throws(OrderStoreError) in
         for (sale, bucket) in try await claims.claim(known.filter { $0.path.courier != nil }) {
           guard let follower = follower(of: bucket, sale) else { continue }
           group.addTask {
@@ -174,7 +174,7 @@ public final class Worker: Service {
 
   /// Ends the holds that are over, of the sales that the database decides.
   private func expireHolds(_ sales: SaleWatch) async {
-    await sales.forEach { known throws(OrderStoreError) in
+    await sales.withEach { known throws(OrderStoreError) in
       for sale in known where sale.path == .database {
         var ended = 0
         repeat {

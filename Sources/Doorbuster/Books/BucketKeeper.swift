@@ -52,7 +52,7 @@ struct BucketKeeper: Sendable {
   func run(_ sales: SaleWatch) async {
     await withDiscardingTaskGroup { group in
       var turn = 0
-      await sales.forEach { known throws(OrderStoreError) in
+      await sales.withEach { known throws(OrderStoreError) in
         let kept = known.filter { $0.path.courier != nil }
         for sale in await frozen(kept, turn: turn) where state.begin(sale.sku) {
           group.addTask {
