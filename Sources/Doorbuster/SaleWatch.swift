@@ -11,7 +11,7 @@ struct SaleWatch: Sendable {
   /// Waits for a sale of some kind; false where the task was cancelled before there was one.
   func first(where isWanted: (Sale) -> Bool) async -> Bool {
     var isThere = false
-    await forEach { sales throws(OrderStoreError) in
+    await withEach { sales throws(OrderStoreError) in
       isThere = sales.contains(where: isWanted)
     } until: {
       isThere
