@@ -44,8 +44,8 @@ struct UnitMover: Sendable {
   let logger: Logger
 
   /// How long it tries, and how long one command may take.
-  private static let patience = Duration.seconds(5)
-  private static let callMs: Int64 = 1000
+  private static let patience = Duration.seconds(30)
+  private static let callMs: Int64 = 5000
 
   /// Brings units to the target until `isDone` says that it has enough.
   /// - Returns: why not, where all buckets together have too little.
