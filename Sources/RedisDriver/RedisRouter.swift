@@ -39,6 +39,7 @@ public final class RedisRouter: Sendable {
   }
 
   /// The one server's client; nil where there are several.
+  @inlinable
   public var client: RedisClient? {
     switch kind {
     case .one(let client): client

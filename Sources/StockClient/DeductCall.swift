@@ -16,7 +16,12 @@ struct DeductCall {
     var action = machine.start
     while true {
       switch action {
-      case .deduct(let attempt): action = machine.handle(await deduct(attempt))
+      case .deduct(let attempt):
+        if attempt == 0, replication == nil, let client = router.client {
+          action = machine.handle(await deduct(at: client))
+        } else {
+          action = machine.handle(await deduct(attempt))
+        }
       case .fence(let attempt): action = machine.handle(await fence(attempt))
       case .lookUp(let attempt): action = machine.handle(await lookUp(attempt))
       case .finish(let outcome): return outcome
@@ -51,23 +56,22 @@ struct DeductCall {
   private nonisolated(nonsending) func deduct(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
-    if let replication { return await ask("STOCK.DEDUCT", request, replication) { write(to: &$0) } }
+    return await ask("STOCK.DEDUCT", request) { write(&$0) }
+  }
+
+  /// The first sending to the only server, with no replicas to wait for: the way that has to be the fastest.
+  @inline(__always)
+  private nonisolated(nonsending) func deduct(at client: RedisClient) async -> DeductMachine.Event {
     do throws(RedisError) {
-      let reply: Reply<StockReply>
-      // One server, and no replicas to wait for: the way that has to be the fastest.
-      if let client = router.client {
-        reply = try await client.call("STOCK.DEDUCT", options: options) { write(to: &$0) }
-      } else {
-        reply = try await router.call("STOCK.DEDUCT", at: BucketPlace(bucket), options: options) { write(to: &$0) }
-      }
+      let reply = try await client.call("STOCK.DEDUCT", as: StockReply.self, options: options) { write(&$0) }
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
-      return event(of: error, request)
+      return event(of: error, Request(command: "STOCK.DEDUCT", key: bucket, effect: .changes))
     }
   }
 
   @inline(__always)
-  private func write(to writer: inout CommandWriter) {
+  private func write(_ writer: inout CommandWriter) {
     writer.key(of: bucket)
     writer.argument(purchase.user.bytes)
     writer.argument(purchase.token.bytes)
@@ -75,17 +79,21 @@ struct DeductCall {
     if let holdMs { writer.option("HOLD", holdMs) }
   }
 
-  /// Sends a command that is answered with a status, and waits for the replicas.
+  /// Sends a command that is answered with a status, wherever the bucket is, and waits for the replicas if it is to.
   private nonisolated(nonsending) func ask(
     _ command: StaticString,
     _ request: Request,
-    _ replication: Replication,
     _ encode: (inout CommandWriter) -> Void
   ) async -> DeductMachine.Event {
+    let place = BucketPlace(bucket)
     do throws(RedisError) {
+      guard let replication else {
+        let reply = try await router.call(command, at: place, as: StockReply.self, options: options, encode)
+        return .answered(reply.value, afterLoss: reply.lostSendings > 0)
+      }
       let (reply, isReplicated) = try await router.call(
         command,
-        at: BucketPlace(bucket),
+        at: place,
         as: StockReply.self,
         options: options,
         replicated: replication,
@@ -154,17 +162,9 @@ struct DeductCall {
   private nonisolated(nonsending) func fence(_ attempt: Int) async -> DeductMachine.Event {
     let request = Request(command: "STOCK.FENCE", key: bucket, effect: .changes)
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
-    func encode(_ writer: inout CommandWriter) {
+    return await ask("STOCK.FENCE", request) { writer in
       writer.key(of: bucket)
       writer.argument(purchase.token.bytes)
-    }
-    if let replication { return await ask("STOCK.FENCE", request, replication, encode) }
-    do {
-      let place = BucketPlace(bucket)
-      let reply = try await router.call("STOCK.FENCE", at: place, as: StockReply.self, options: options, encode)
-      return .answered(reply.value, afterLoss: reply.lostSendings > 0)
-    } catch {
-      return event(of: error, request)
     }
   }
 

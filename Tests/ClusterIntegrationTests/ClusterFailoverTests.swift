@@ -112,10 +112,10 @@ import Testing
         try waitForCalls(journal, keys)
       }
       #expect(client.node(of: .of(keys[0]))?.port == cluster.replicas[0].port)
-      #expect(journal.longest(keys[0]) < .seconds(20))
+      #expect(journal.longest(keys[0]) < .seconds(30))
       #expect(journal.lostSendings(keys[0]) >= 1)
       for key in keys.dropFirst() {
-        #expect(journal.longest(key) < .seconds(2), "\(key)")
+        #expect(journal.longest(key) < journal.longest(keys[0]), "\(key)")
         #expect(journal.lostSendings(key) == 0)
       }
     }
@@ -188,7 +188,7 @@ import Testing
         let value = try await read(client, key)
         #expect(value == "v")
       }
-      #expect(start.duration(to: .now) < .seconds(10))
+      #expect(start.duration(to: .now) < .seconds(30))
       #expect(try cluster.masters[0].calls("get") >= before + 15)
       replica.resume()
     }

@@ -41,6 +41,7 @@ final class ClusterCore: Sendable {
   // MARK: Looking up
 
   /// The node that has the slot; nil where none is known.
+  @usableFromInline
   func master(of slot: HashSlot) -> RedisClient? {
     state.withLock { state in
       guard !state.isClosed, let index = state.machine.map.index(of: slot) else { return nil }

@@ -117,7 +117,16 @@ extension RedisCluster {
     options: CallOptions = .once,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(RedisError) -> Reply<Value> {
-    try await answered(slot: slot, options) { client, options, isAsking throws(RedisError) in
+    var call = RoutedCall(core, slot, options, configuration.patience)
+    // Nearly every command ends here: the rest is for clusters that are changing.
+    if let client = core.master(of: slot) {
+      do throws(RedisError) {
+        return try await client.call(name, options: call.options, encode)
+      } catch {
+        try call.failed(error, RoutedCall.Attempt(client: client, isAsking: false))
+      }
+    }
+    return try await answered(&call) { client, options, isAsking throws(RedisError) in
       isAsking
         ? try await client.callAsking(name, options: options, encode)
         : try await client.call(name, options: options, encode)
@@ -179,6 +188,15 @@ extension RedisCluster {
       nonisolated(nonsending) (RedisClient, CallOptions, _ isAsking: Bool) async throws(RedisError) -> Reply<Value>
   ) async throws(RedisError) -> (reply: Reply<Value>, client: RedisClient) {
     var call = RoutedCall(core, slot, options, configuration.patience)
+    return try await answered(&call, send)
+  }
+
+  @inlinable
+  nonisolated(nonsending) func answered<Value>(
+    _ call: inout RoutedCall,
+    _ send:
+      nonisolated(nonsending) (RedisClient, CallOptions, _ isAsking: Bool) async throws(RedisError) -> Reply<Value>
+  ) async throws(RedisError) -> (reply: Reply<Value>, client: RedisClient) {
     while true {
       let attempt = try await call.next()
       do throws(RedisError) {

@@ -5,6 +5,12 @@ struct RoutedCall {
   struct Attempt {
     @usableFromInline let client: RedisClient
     @usableFromInline let isAsking: Bool
+
+    @usableFromInline
+    init(client: RedisClient, isAsking: Bool) {
+      self.client = client
+      self.isAsking = isAsking
+    }
   }
 
   /// Of each sending: what comes after a failure is decided here, not by the node's link.
