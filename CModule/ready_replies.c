@@ -1,10 +1,11 @@
-// Replies that are made once and copied from then on. Asked for a simple string, the server copies it, searches the copy for
-// line breaks and frees it, each time: a fifth of what a refusal costs. What a command has answered it sends as it is; so
-// STOCK.APPLY, called by the module itself, answers each of these replies once.
+// Replies that are made once and copied from then on. Asked for a simple string, the server copies it, searches the
+// copy for line breaks and frees it, each time: a fifth of what a refusal costs. What a command has answered it sends
+// as it is; so STOCK.APPLY, called by the module itself, answers each of these replies once.
 #include "doorbuster_module.h"
 #include "handling.h"
 
-// Where a slot is being imported the call may be refused, and is tried again; where it never goes through, not for ever.
+// Where a slot is being imported the call may be refused, and is tried again; where it never goes through, not for
+// ever.
 enum { TRIES_MAX = 8 };
 
 typedef struct ready_reply {
