@@ -20,6 +20,10 @@ extension FusedStore {
     try await orders.restocks(of: sku, after: token, limit: limit)
   }
 
+  func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals? {
+    try await orders.countedTotals(of: sku)
+  }
+
   func repair(_ repairs: [OrderRepair]) async throws(OrderStoreError) -> [RepairOutcome] {
     try await orders.repair(repairs)
   }
