@@ -1,5 +1,5 @@
 import Foundation
-import GRDB
+import SaleAudit
 import TestServers
 
 /// A private redis-server that forgets nothing it acknowledged, and a database file beside it.
@@ -32,18 +32,11 @@ struct Shop {
     return try Subprocess(BuiltFiles.commandLine(), arguments + servers)
   }
 
-  /// The file of the database, read or changed past the product.
-  func database<Value>(_ body: (Database) throws -> Value) throws -> Value {
-    var configuration = Configuration()
-    configuration.busyMode = .timeout(10)
-    return try DatabaseQueue(path: databasePath, configuration: configuration).writeWithoutTransaction(body)
-  }
+  var database: AuditedDatabase { .sqlite(path: databasePath) }
 
   /// Units that the database has lost, so that it is short of what the bucket still sells.
   func lowerDatabaseStock(of sku: String = Shop.sku, to units: Int) throws {
-    try database { db in
-      try db.execute(sql: "UPDATE products SET stock = ? WHERE sku = ?", arguments: [units, sku])
-    }
+    try database.execute("UPDATE products SET stock = \(units) WHERE sku = '\(sku)'")
   }
 
   /// The probe is built beside the tests.
