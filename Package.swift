@@ -125,7 +125,9 @@ let tests: [Target] = [
   .testTarget(
     name: "RecoveryIntegrationTests",
     dependencies: [
-      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "TestServers", "SaleAudit", log,
+      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "TestServers", "SaleAudit",
+      "crash-probe",
+      log,
     ]
   ),
 ]

@@ -79,7 +79,7 @@ struct LostWritesTests {
   /// Kills the server while buyers buy, takes the end of its append-only file away, and waits until its buckets sell again.
   private func crash(_ shop: Shop, _ crowd: Crowd, _ random: inout SplitMix64) async throws -> Set<String> {
     let server = shop.server
-    let before = try await aside { try AppendOnlyFile.bytes(of: server) }
+    let before = try await aside { try shop.bytesWritten() }
     try await crowd.waitForPromises(60)
     let epochs = try shop.epochs()
     try await aside { try server.kill9() }

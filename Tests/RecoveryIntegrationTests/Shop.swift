@@ -24,6 +24,8 @@ struct ShopPlan: Sendable, CustomTestStringConvertible {
   var limit: Int64 = 0
   /// Of the buckets' server.
   var fsync = RedisServerOptions.AppendFsync.always
+  /// How old an order becomes whose hold was written in.
+  var holdMax = Duration.seconds(900)
 
   var testDescription: String {
     "\(path.rawValue), \(buckets) buckets, \(database)\(hasOwnBroker ? ", messages apart" : "")"
@@ -49,7 +51,8 @@ final class Shop: Sendable {
   private let messageClient: RedisClient?
   private let files: TemporaryDirectory
 
-  init(_ plan: ShopPlan) async throws {
+  /// - Parameter mariaDB: the server of its database, if not the one that all tests share.
+  init(_ plan: ShopPlan, on mariaDB: MariaDBServer? = nil) async throws {
     self.plan = plan
     let files = try TemporaryDirectory()
     self.files = files
@@ -62,11 +65,13 @@ final class Shop: Sendable {
       plan.hasOwnBroker
       ? try await aside { try RedisServer(RedisServerOptions(module: .none, appendOnly: true)) } : nil
     self.messages = messages
-    (database, orders) = try await Self.openDatabase(plan, files)
+    (database, orders) = try await Self.openDatabase(plan, files, mariaDB)
     stock = try await StockClient.connect(
       RedisURL("unix://\(server.socketPath)"),
       configuration: RedisClient.Configuration(logger: Self.logger)
     )
+    var configuration = Self.configuration
+    configuration.recovery.holdMax = plan.holdMax
     messageClient = try messages.map {
       try RedisClient(RedisURL("unix://\($0.socketPath)"), configuration: .init(logger: Self.logger))
     }
@@ -78,21 +83,22 @@ final class Shop: Sendable {
         logger: Self.logger
       ),
       orders: orders,
-      configuration: Self.configuration,
+      configuration: configuration,
       logger: Self.logger
     )
   }
 
   private static func openDatabase(
     _ plan: ShopPlan,
-    _ files: TemporaryDirectory
+    _ files: TemporaryDirectory,
+    _ mariaDB: MariaDBServer?
   ) async throws -> (AuditedDatabase, any OrderStore) {
     switch plan.database {
     case .sqlite:
       let path = files.file("orders.sqlite")
       return (.sqlite(path: path), try await SQLiteStore.open(path: path, strategy: .groupCommit, logger: logger))
     case .mariaDB:
-      let server = try await SharedMariaDB.get()
+      let server = if let mariaDB { mariaDB } else { try await SharedMariaDB.get() }
       let name = try await aside { try server.makeDatabase() }
       let store = try await MySQLStore.open(MySQLURL(server.url(database: name)), logger: logger)
       return (.mariaDB(server, database: name), store)
@@ -151,7 +157,27 @@ final class Shop: Sendable {
     }
   }
 
+  /// A worker in a process of its own, connected to its servers; its settings are as scaled down as those here. Blocks.
+  func startWorker() throws -> Subprocess {
+    let worker = try Subprocess(
+      BuiltFiles.beside("crash-probe"),
+      ["redis=unix://\(server.socketPath)", "database=\(database.place)", "sku=\(Self.skuText)", "work=always"]
+    )
+    try waitUntil("a worker") { worker.stdout == "ready\n" }
+    return worker
+  }
+
   // MARK: Past the product
+
+  /// How long the append-only file is with all that the server has answered by now. Blocks.
+  func bytesWritten() throws -> Int {
+    // `everysec` may write an answered change later.
+    let redis = try server.connect()
+    _ = try redis.call("CONFIG", "SET", "appendfsync", "always")
+    let bytes = try AppendOnlyFile.bytes(of: server)
+    _ = try redis.call("CONFIG", "SET", "appendfsync", plan.fsync.rawValue)
+    return bytes
+  }
 
   func infos() throws -> [RESP] {
     let redis = try server.connect()
@@ -215,14 +241,4 @@ final class Shop: Sendable {
     logger.logLevel = .critical
     return logger
   }()
-}
-
-/// The database server that all tests share; those that stop it have one of their own.
-enum SharedMariaDB {
-  // What it holds need not outlive it.
-  private static let server = Result {
-    try MariaDBServer(.init(flushLogAtCommit: 0, lines: ["innodb-flush-method=nosync"]))
-  }
-
-  static func get() async throws -> MariaDBServer { try await aside { try server.get() } }
 }

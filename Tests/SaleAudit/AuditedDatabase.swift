@@ -6,6 +6,14 @@ public enum AuditedDatabase: Sendable {
   case sqlite(path: String)
   case mariaDB(MariaDBServer, database: String)
 
+  /// The file's path, or the server's URL.
+  public var place: String {
+    switch self {
+    case .sqlite(let path): path
+    case .mariaDB(let server, let database): server.url(database: database)
+    }
+  }
+
   /// The rows of a statement, their columns as text; null is `NULL`. Names are to be asked for by `HEX(…)`.
   public func rows(_ sql: String) throws -> [[String]] {
     switch self {
