@@ -22,6 +22,14 @@ struct CrashScene: Sendable {
     shortStock: 20
   )
 
+  static let twoBuckets = CrashScene(
+    stock: 400,
+    sale: ["buckets=2"],
+    crowd: ["seed=3", "clicks=120"],
+    promisedMin: 60,
+    shortStock: 50
+  )
+
   /// Two buckets, whose log alone delivers.
   static let log = CrashScene(
     stock: 400,

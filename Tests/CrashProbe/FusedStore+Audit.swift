@@ -37,7 +37,10 @@ extension FusedStore {
     _ old: LogPosition?,
     with new: LogPosition
   ) async throws(OrderStoreError) -> LogPosition? {
-    try await orders.replacePosition(of: bucket, old, with: new)
+    fuse.pass(.adopt, .before)
+    let position = try await orders.replacePosition(of: bucket, old, with: new)
+    fuse.pass(.adopt, .after)
+    return position
   }
 
   func claimBuckets(

@@ -13,10 +13,11 @@ import StockClient
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
 ///     crash-probe redis=URL database=PATH|URL sku=SKU stock=N [buckets=N] [path=P]
-///         [seed=N clicks=N [twins=yes]] [work=yes|always] [crash=STEP/SIDE/K]
+///         [seed=N clicks=N [twins=yes]] [recover=yes] [work=yes|always]
+///         [crash=STEP/SIDE/K]
 ///
 /// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
-/// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way; with `work=always`
+/// hears of it. With `recover` it recovers the sale first, which must be there. With `work` it also runs worker and check-back, and ends once nothing is on its way; with `work=always`
 /// it says `ready` and does nothing else, on a sale that is there, until it is killed.
 @main
 struct Probe {
@@ -73,6 +74,7 @@ struct Probe {
     configuration.logKept = 0
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
+    configuration.recovery.restartGrace = .milliseconds(800)
     return configuration
   }
 
@@ -86,7 +88,14 @@ struct Probe {
   )
 
   private func run() async throws {
-    if settings.worksAlways { tell("ready") } else { try await createSale() }
+    if settings.worksAlways {
+      tell("ready")
+    } else if settings.says("recover") {
+      let report = try await doorbuster.recover(sku)
+      guard report.isComplete else { throw ProbeError("not all was mended: \(report.findings)") }
+    } else {
+      try await createSale()
+    }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
         group.addTask {
