@@ -105,7 +105,7 @@ public final class Doorbuster: Service {
       try Self.check(holdMs: holdMs)
       let sale = try await lookUp(purchase.sku)
       guard let courier = sale.path.courier else { return await sell(purchase, holdMs: holdMs) }
-      return await self.purchase(purchase, of: sale, holdMs: holdMs, courier)
+      return await self.purchase(purchase, of: sale, holdMs: configuration.toldFromCarts(holdMs), courier)
     } catch {
       return .failed(error)
     }
@@ -170,7 +170,7 @@ public final class Doorbuster: Service {
           action = machine.plainFailed(error)
         }
       case .answer(let outcome, let half):
-        if let half, !rollBacks.offer(half) { await rollBack(half) }
+        await giveUp(half)
         return outcome
       }
     }
@@ -198,6 +198,11 @@ public final class Doorbuster: Service {
     guard let sale else { throw .unknownSale(sku) }
     directory.note(sale)
     return sale
+  }
+
+  /// Rolls a half message back, behind the answer's back where there is room.
+  nonisolated(nonsending) func giveUp(_ half: HalfMessage?) async {
+    if let half, !rollBacks.offer(half) { await rollBack(half) }
   }
 
   private nonisolated(nonsending) func rollBack(_ half: HalfMessage) async {
