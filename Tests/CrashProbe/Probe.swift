@@ -11,10 +11,10 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH sku=SKU stock=N [buckets=N] [path=P] [seed=N clicks=N [twins=yes]] [work=yes]
-///         [crash=STEP/SIDE/K]
+///     crash-probe redis=URL database=PATH sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
+///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [work=yes] [crash=STEP/SIDE/K]
 ///
-/// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
+/// It puts the products on sale (once), lets a crowd buy, carts of several products too, and prints the token of each accepted purchase as its buyer
 /// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way.
 @main
 struct Probe {
@@ -29,6 +29,8 @@ struct Probe {
 
   private let settings: Settings
   private let sku: SKU
+  /// All products, ``sku`` the first.
+  private let skus: [SKU]
   private let stock: StockClient
   private let store: SQLiteStore
   private let doorbuster: Doorbuster
@@ -36,6 +38,7 @@ struct Probe {
   private init(_ settings: Settings) async throws {
     self.settings = settings
     sku = try SKU(settings.text("sku"))
+    skus = [sku] + (try settings.list("more").map { try SKU($0) })
     var logger = Logger(label: "crash-probe") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
     let fuse = Fuse(try settings.crashPoint())
@@ -58,6 +61,7 @@ struct Probe {
     configuration.firstCheck = .seconds(1)
     configuration.purchaseDeadline = .milliseconds(700)
     configuration.storeFromLogAfter = .milliseconds(1_200)
+    configuration.cartHold = .seconds(6)
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
     configuration.logBatchMax = 16
@@ -79,7 +83,9 @@ struct Probe {
   private func run() async throws {
     let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
     let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
-    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    for sku in skus {
+      _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
         group.addTask {
@@ -89,6 +95,7 @@ struct Probe {
       }
       group.addTask {
         try await buy()
+        try await buyCarts()
         if settings.says("work") { try await waitUntilSettled() }
         return true
       }
@@ -135,6 +142,29 @@ struct Probe {
     }
   }
 
+  private func buyCarts() async throws {
+    let clicks = Int(try settings.number("carts", default: 0))
+    let seed = UInt64(try settings.number("seed", default: 0))
+    let crowd = try CartCrowd(skus: skus, seed: seed, clicks: clicks)
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          while let click = crowd.click() { await buy(click) }
+        }
+      }
+    }
+  }
+
+  private func buy(_ cart: Cart) async {
+    for _ in 0..<20 {
+      switch await doorbuster.purchase(cart: cart) {
+      case .accepted: return tell(cart.token)
+      case .refused, .cancelled: return
+      case .unknown, .failed: continue
+      }
+    }
+  }
+
   /// By `write`, past every buffer that would die with the process.
   private func tell(_ token: Token) {
     let line = token.bytes + [UInt8(ascii: "\n")]
@@ -142,7 +172,9 @@ struct Probe {
   }
 
   private func waitUntilSettled() async throws {
-    while try await !doorbuster.status(sku).isSettled { try await Task.sleep(for: .milliseconds(5)) }
+    for sku in skus {
+      while try await !doorbuster.status(sku).isSettled { try await Task.sleep(for: .milliseconds(5)) }
+    }
   }
 }
 
@@ -169,6 +201,9 @@ struct Settings: Sendable {
     guard let value = values[name] else { throw ProbeError("\(name) is missing") }
     return value
   }
+
+  /// What is written with commas between; nothing where it is absent.
+  func list(_ name: String) -> [String] { values[name]?.split(separator: ",").map(String.init) ?? [] }
 
   func number(_ name: String, default absent: Int64? = nil) throws -> Int64 {
     guard let text = values[name] else {
