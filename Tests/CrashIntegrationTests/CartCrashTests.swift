@@ -38,6 +38,22 @@ struct CartCrashTests {
   }
 
   @Test(
+    "of the orchestrator leaves each cart whole or not at all over three servers, too",
+    .timeLimit(.minutes(2)),
+    arguments: ["deduct/after/20", "commit/after/9", "confirm/after/14", "cancel/before/2"]
+  )
+  func severalServers(crash: String) throws {
+    let shop = try Shop(servers: 3)
+    let sales = ["more=hat,sock", "buckets=3", "path=combined", "seed=7"]
+    let promised = Set(try shop.probe(stock: 39, sales + ["carts=60", "crash=\(crash)"]).diedOfCrash())
+    let confirmed = Set(try shop.probe(stock: 39, sales + ["carts=60", "work=yes"]).endedWell())
+    #expect(confirmed.isSuperset(of: promised))
+    var audit = try CartAudit(shop)
+    try audit.run(accepted: confirmed)
+    #expect(audit.sold.isSuperset(of: confirmed))
+  }
+
+  @Test(
     "of a check-back leaves it to the next one",
     .timeLimit(.minutes(2)),
     arguments: [

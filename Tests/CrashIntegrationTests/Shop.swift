@@ -6,11 +6,14 @@ import TestServers
 struct Shop {
   static let sku = "drop"
 
-  let server: RedisServer
+  /// Bucket i is on server i modulo their number; the messages are on the first.
+  let servers: [RedisServer]
   let files: TemporaryDirectory
 
-  init() throws {
-    server = try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: .always))
+  var server: RedisServer { servers[0] }
+
+  init(servers count: Int = 1) throws {
+    servers = try (0..<count).map { _ in try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: .always)) }
     files = try TemporaryDirectory()
   }
 
@@ -21,7 +24,8 @@ struct Shop {
 
   func probe(stock: Int, _ arguments: [String]) throws -> Subprocess {
     let all = [
-      "redis=unix://\(server.socketPath)", "database=\(databasePath)", "sku=\(Self.sku)", "stock=\(stock)",
+      "redis=\(servers.map { "unix://\($0.socketPath)" }.joined(separator: ","))", "database=\(databasePath)",
+      "sku=\(Self.sku)", "stock=\(stock)",
     ]
     return try Subprocess(Self.probePath(), all + arguments)
   }

@@ -14,7 +14,7 @@ import StockClient
 ///     crash-probe redis=URL database=PATH sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
 ///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [work=yes] [crash=STEP/SIDE/K]
 ///
-/// It puts the products on sale (once), lets a crowd buy, carts of several products too, and prints the token of each accepted purchase as its buyer
+/// With several servers in `redis` the messages are on the first. It puts the products on sale (once), lets a crowd buy, carts of several products too, and prints the token of each accepted purchase as its buyer
 /// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way.
 @main
 struct Probe {
@@ -44,7 +44,7 @@ struct Probe {
     let fuse = Fuse(try settings.crashPoint())
     let configuration = Self.configuration
     store = try await SQLiteStore.open(path: settings.text("database"), strategy: .groupCommit, logger: logger)
-    stock = try await StockClient.connect(RedisURL(settings.text("redis")))
+    stock = try await StockClient.connect(url: settings.text("redis"))
     let broker = RedisStreamsBroker(stock.router.clients[0], options: Self.options, logger: logger)
     doorbuster = try Doorbuster(
       stock: FusedStock(stock: stock, fuse: fuse),
