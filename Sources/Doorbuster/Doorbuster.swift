@@ -105,7 +105,7 @@ public final class Doorbuster: Service {
       try Self.check(holdMs: holdMs)
       let sale = try await lookUp(purchase.sku)
       guard let courier = sale.path.courier else { return await sell(purchase, holdMs: holdMs) }
-      var call = PurchaseCall(purchase, of: sale, holdMs: holdMs, courier, at: self)
+      var call = PurchaseCall(purchase, of: sale, holdMs: configuration.toldFromCarts(holdMs), courier, at: self)
       return await call.run()
     } catch {
       return .failed(error)

@@ -153,7 +153,8 @@ public final class Worker: Service {
       batchMax: configuration.logBatchMax,
       intervalMs: max(1, interval.wholeMs),
       idleIntervalMs: max(1, configuration.logInterval.wholeMs) * 5,
-      overdueMs: configuration.storeFromLogAfter.wholeMs
+      overdueMs: configuration.storeFromLogAfter.wholeMs,
+      cartHoldMs: configuration.cartHold.wholeMs
     )
     return LogFollower(
       bucket: bucket,

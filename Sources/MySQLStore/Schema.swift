@@ -7,14 +7,14 @@ import Orders
 /// SQLite, would cost a statement for each order, and the right to make them is often not the application's.
 enum Schema {
   /// One for each version; each may be run again after a crash in its midst.
-  static let versions: [[String]] = [sales + orders + leases + selling]
+  static let versions: [[String]] = [sales + orders + leases + selling, carts]
 
   static var version: Int { versions.count }
 
   /// Ours alone; where another program has a table of such a name, the database is not ours.
   static let tables = [
     "products", "sales", "buckets", "restocks", "log_positions", "orders", "bucket_leases", "sale_workers", "buyers",
-    "holds",
+    "holds", "recorded_carts",
   ]
 
   static let versionTable = """
@@ -120,6 +120,23 @@ enum Schema {
       KEY holds_by_end (sku, expires_at)
       """
     ),
+  ]
+
+  /// Carts that were recorded or ended, by their first line. A cart's orders alone don't tell whether it was: a buyer may
+  /// have given one of them back since.
+  private static let carts = [
+    table(
+      "recorded_carts",
+      """
+      sku VARBINARY(64) NOT NULL,
+      token VARBINARY(128) NOT NULL,
+      user VARBINARY(128) NOT NULL,
+      cart VARBINARY(4096) NOT NULL,
+      state ENUM ('sold', 'cancelled') NOT NULL,
+      created_at BIGINT NOT NULL,
+      PRIMARY KEY (sku, token)
+      """
+    )
   ]
 }
 

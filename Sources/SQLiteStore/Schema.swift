@@ -13,6 +13,9 @@ enum Schema {
     migrator.registerMigration("2-leases-and-selling") { db in
       for statement in leases + selling { try db.execute(sql: statement) }
     }
+    migrator.registerMigration("3-carts") { db in
+      for statement in carts { try db.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -172,5 +175,20 @@ enum Schema {
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX holds_by_end ON holds (sku, expires_at)",
+  ]
+  /// Carts that were recorded or ended, by their first line. A cart's orders alone don't tell whether it was: a buyer may
+  /// have given one of them back since.
+  private static let carts = [
+    """
+    CREATE TABLE recorded_carts (
+      sku TEXT NOT NULL,
+      token BLOB NOT NULL,
+      user BLOB NOT NULL,
+      cart TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('sold', 'cancelled')),
+      created_at INTEGER NOT NULL,
+      PRIMARY KEY (sku, token)
+    ) STRICT, WITHOUT ROWID
+    """
   ]
 }

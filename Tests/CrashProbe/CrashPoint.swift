@@ -3,7 +3,7 @@ import Synchronization
 
 /// A step between whose two sides a process may die.
 enum Step: String {
-  case sendHalf, deduct, commit, rollBack
+  case sendHalf, deduct, commit, confirm, rollBack
   /// The broker's check of a half message.
   case check, fence
   /// A batch of messages in the worker's hands: before it is handled, and after, when it is not acknowledged yet.

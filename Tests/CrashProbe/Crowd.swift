@@ -34,3 +34,32 @@ final class Crowd: Sendable {
     }
   }
 }
+
+/// A seeded crowd with carts of two products or three, one click in six being the double of an earlier one.
+final class CartCrowd: Sendable {
+  private let clicks: [Cart]
+  private let next = Mutex(0)
+
+  init(skus: [SKU], seed: UInt64, clicks count: Int) throws {
+    var random = SplitMix64(seed: seed)
+    var clicks: [Cart] = []
+    for index in 0..<count {
+      if index > 0, random.oneIn(6) {
+        clicks.append(clicks[Int(random.next() % UInt64(index))])
+        continue
+      }
+      let left = random.oneIn(3) ? nil : skus[Int(random.next() % UInt64(skus.count))]
+      let lines = try skus.filter { $0 != left }.map { try CartLine(sku: $0, quantity: Int64(random.next() % 2) + 1) }
+      clicks.append(try Cart(user: UserID("user-\(index)"), token: Token("cart-\(index)"), lines: lines))
+    }
+    self.clicks = clicks
+  }
+
+  /// The next click; nil after the last.
+  func click() -> Cart? {
+    next.withLock { next in
+      defer { next += 1 }
+      return next < clicks.count ? clicks[next] : nil
+    }
+  }
+}

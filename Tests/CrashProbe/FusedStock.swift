@@ -47,7 +47,10 @@ struct FusedStock: StockService {
   }
 
   nonisolated(nonsending) func confirm(_ token: Token, in bucket: BucketID) async throws(StockError) -> ConfirmOutcome {
-    try await stock.confirm(token, in: bucket)
+    fuse.pass(.confirm, .before)
+    let outcome = try await stock.confirm(token, in: bucket)
+    fuse.pass(.confirm, .after)
+    return outcome
   }
 
   func cancel(

@@ -12,13 +12,15 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH|URL sku=SKU stock=N [buckets=N] [path=P]
-///         [seed=N clicks=N [twins=yes]] [recover=yes] [work=yes|always]
+///     crash-probe redis=URL database=PATH|URL sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
+///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [recover=yes] [work=yes|always]
 ///         [crash=STEP/SIDE/K]
 ///
-/// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
-/// hears of it. With `recover` it recovers the sale first, which must be there. With `work` it also runs worker and check-back, and ends once nothing is on its way; with `work=always`
-/// it says `ready` and does nothing else, on a sale that is there, until it is killed.
+/// With several servers in `redis` the messages are on the first. It puts the products on sale (once), lets a crowd buy,
+/// carts of several products too, and prints the token of each accepted purchase as its buyer hears of it. With
+/// `recover` it recovers the sale first, which must be there. With `work` it also runs worker and check-back, and ends
+/// once nothing is on its way; with `work=always` it says `ready` and does nothing else, on a sale that is there, until
+/// it is killed.
 @main
 struct Probe {
   static func main() async {
@@ -32,6 +34,8 @@ struct Probe {
 
   private let settings: Settings
   private let sku: SKU
+  /// All products, ``sku`` the first.
+  private let skus: [SKU]
   private let stock: StockClient
   private let store: any OrderStore
   private let doorbuster: Doorbuster
@@ -39,12 +43,13 @@ struct Probe {
   private init(_ settings: Settings) async throws {
     self.settings = settings
     sku = try SKU(settings.text("sku"))
+    skus = [sku] + (try settings.list("more").map { try SKU($0) })
     var logger = Logger(label: "crash-probe") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
     let fuse = Fuse(try settings.crashPoint())
     let configuration = Self.configuration
     store = try await Self.open(settings.text("database"), logger)
-    stock = try await StockClient.connect(RedisURL(settings.text("redis")))
+    stock = try await StockClient.connect(url: settings.text("redis"))
     let broker = RedisStreamsBroker(stock.router.clients[0], options: Self.options, logger: logger)
     doorbuster = try Doorbuster(
       stock: FusedStock(stock: stock, fuse: fuse),
@@ -68,6 +73,7 @@ struct Probe {
     configuration.firstCheck = .seconds(1)
     configuration.purchaseDeadline = .milliseconds(700)
     configuration.storeFromLogAfter = .milliseconds(1_200)
+    configuration.cartHold = .seconds(6)
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
     configuration.logBatchMax = 16
@@ -94,7 +100,7 @@ struct Probe {
       let report = try await doorbuster.recover(sku)
       guard report.isComplete else { throw ProbeError("not all was mended: \(report.findings)") }
     } else {
-      try await createSale()
+      try await createSales()
     }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
@@ -106,6 +112,7 @@ struct Probe {
       group.addTask {
         while settings.worksAlways { try await Task.sleep(for: .seconds(3600)) }
         try await buy()
+        try await buyCarts()
         if settings.works { try await waitUntilSettled() }
         return true
       }
@@ -119,10 +126,12 @@ struct Probe {
     await store.close()
   }
 
-  private func createSale() async throws {
+  private func createSales() async throws {
     let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
     let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
-    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    for sku in skus {
+      _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    }
   }
 
   private func services() -> [@Sendable () async throws -> Void] {
@@ -158,6 +167,29 @@ struct Probe {
     }
   }
 
+  private func buyCarts() async throws {
+    let clicks = Int(try settings.number("carts", default: 0))
+    let seed = UInt64(try settings.number("seed", default: 0))
+    let crowd = try CartCrowd(skus: skus, seed: seed, clicks: clicks)
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<8 {
+        group.addTask {
+          while let click = crowd.click() { await buy(click) }
+        }
+      }
+    }
+  }
+
+  private func buy(_ cart: Cart) async {
+    for _ in 0..<20 {
+      switch await doorbuster.purchase(cart: cart) {
+      case .accepted: return tell(cart.token)
+      case .refused, .cancelled: return
+      case .unknown, .failed: continue
+      }
+    }
+  }
+
   /// By `write`, past every buffer that would die with the process.
   private func tell(_ text: String) {
     let line = Array((text + "\n").utf8)
@@ -165,7 +197,9 @@ struct Probe {
   }
 
   private func waitUntilSettled() async throws {
-    while try await !doorbuster.status(sku).isSettled { try await Task.sleep(for: .milliseconds(5)) }
+    for sku in skus {
+      while try await !doorbuster.status(sku).isSettled { try await Task.sleep(for: .milliseconds(5)) }
+    }
   }
 }
 
@@ -196,6 +230,9 @@ struct Settings: Sendable {
     guard let value = values[name] else { throw ProbeError("\(name) is missing") }
     return value
   }
+
+  /// What is written with commas between; nothing where it is absent.
+  func list(_ name: String) -> [String] { values[name]?.split(separator: ",").map(String.init) ?? [] }
 
   func number(_ name: String, default absent: Int64? = nil) throws -> Int64 {
     guard let text = values[name] else {
