@@ -183,7 +183,7 @@ struct Probe {
   private func buy(_ cart: Cart) async {
     for _ in 0..<20 {
       switch await doorbuster.purchase(cart: cart) {
-      case .accepted: return tell(cart.token)
+      case .accepted: return tell(cart.token.description)
       case .refused, .cancelled: return
       case .unknown, .failed: continue
       }
