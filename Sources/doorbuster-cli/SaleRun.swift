@@ -2,6 +2,13 @@ import Doorbuster
 import Foundation
 import Stock
 
+/// A request of a crowd.
+struct Click: Sendable {
+  var purchase: Purchase
+  /// Whether its token was surely never sent before, in this run or another.
+  var isFirstAttempt: Bool
+}
+
 /// A crowd buying through a deployment whose worker and check-back run beside it, until the last purchase is an order.
 struct SaleRun: Sendable {
   struct Outcome: Sendable {
@@ -25,7 +32,7 @@ struct SaleRun: Sendable {
   let faults: FaultReport
 
   /// - Parameter next: the next request; nil after the last. Called from many tasks.
-  func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Purchase?) async throws -> Outcome {
+  func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Click?) async throws -> Outcome {
     let worker = deployment.doorbuster.worker()
     let checkBack = deployment.doorbuster.checkBack()
     return try await withThrowingTaskGroup(of: Outcome?.self) { group in
@@ -66,18 +73,21 @@ struct SaleRun: Sendable {
   private func buy(
     expecting requests: Int,
     since start: ContinuousClock.Instant,
-    _ next: @escaping @Sendable () throws -> Purchase?
+    _ next: @escaping @Sendable () throws -> Click?
   ) async throws -> RunTally {
     let total = SharedTally()
     let executor = needs.contains(.stock) ? deployment.stock.taskExecutor : nil
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<Self.concurrency {
         group.addTask(executorPreference: executor) {
-          while !stop.isStopping, let purchase = try next() {
-            let outcome = await deployment.doorbuster.purchase(purchase)
+          while !stop.isStopping, let click = try next() {
+            let outcome = await deployment.doorbuster.purchase(
+              click.purchase,
+              isFirstAttempt: click.isFirstAttempt
+            )
             let (tally, silence) = total.count(outcome)
             if let fault = outcome.fault {
-              faults.report(purchase, fault)
+              faults.report(click.purchase, fault)
               if silence > Self.stallLimit {
                 throw CommandFailure("no purchase was answered for \(Self.stallLimit.components.seconds) s: \(fault)")
               }
