@@ -11,6 +11,8 @@ enum Step: String {
   case record, cancel, log, follow, trim
   /// Units on their way between buckets; a deduction that deposits them first is a step of its own.
   case withdraw, deductDepositing, deposit, settle, rebalance
+  /// What a recovery does: makes a bucket anew, writes in what it lacks, has its log followed anew, thaws it.
+  case create, writeIn, adopt, thaw
 }
 
 enum Side: String { case before, after }

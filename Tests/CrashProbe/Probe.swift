@@ -2,6 +2,7 @@ import Doorbuster
 import Foundation
 import Logging
 import Messaging
+import MySQLStore
 import Orders
 import RedisDriver
 import RedisStreams
@@ -11,13 +12,14 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH sku=SKU stock=N [broker=URL] [buckets=N] [path=P] [check=MS]
-///         [seed=N clicks=N [twins=yes] [home=BUCKET] [quantity=N]] [work=yes [stay=yes]]
+///     crash-probe redis=URL database=PATH|URL sku=SKU stock=N [broker=URL] [buckets=N] [path=P] [check=MS]
+///         [seed=N clicks=N [twins=yes] [home=BUCKET] [quantity=N]] [recover=yes] [work=yes|always]
 ///         [crash=STEP/SIDE/K | stop=STEP/SIDE/K]
 ///
 /// It puts the product on sale (once), lets a crowd buy, and prints the token of each accepted purchase as its buyer
-/// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way; with `stay` it goes
-/// on. At `crash` it kills itself, at `stop` it stops itself until it is told to go on.
+/// hears of it. With `recover` it recovers the sale first, which must be there. With `work` it also runs worker and
+/// check-back, and ends once nothing is on its way; with `work=always` it says `ready` and does nothing else, on a sale that
+/// is there, until it is killed. At `crash` it kills itself, at `stop` it stops itself until it is told to go on.
 @main
 struct Probe {
   static func main() async {
@@ -32,7 +34,7 @@ struct Probe {
   private let settings: Settings
   private let sku: SKU
   private let stock: StockClient
-  private let store: SQLiteStore
+  private let store: any OrderStore
   private let doorbuster: Doorbuster
 
   private init(_ settings: Settings) async throws {
@@ -44,7 +46,7 @@ struct Probe {
     let fuse = try Fuse(stop ?? settings.crashPoint("crash"), stopsOnly: stop != nil)
     let checkMs = try settings.number("check", default: 1_000)
     let configuration = Self.configuration(checkMs: checkMs)
-    store = try await SQLiteStore.open(path: settings.text("database"), strategy: .groupCommit, logger: logger)
+    store = try await Self.open(settings.text("database"), logger)
     stock = try await StockClient.connect(RedisServers(settings.text("redis")))
     let client = try settings.text("broker", default: nil).map { try RedisClient(RedisURL($0)) }
     let broker = RedisStreamsBroker(
@@ -61,6 +63,13 @@ struct Probe {
     )
   }
 
+  private static func open(_ database: String, _ logger: Logger) async throws -> any OrderStore {
+    guard database.hasPrefix("mysql://") else {
+      return try await SQLiteStore.open(path: database, strategy: .groupCommit, logger: logger)
+    }
+    return try await MySQLStore.open(MySQLURL(database), logger: logger)
+  }
+
   /// Scaled down, so that a test sees all bounds pass in seconds.
   private static func configuration(checkMs: Int64) -> DoorbusterConfiguration {
     var configuration = DoorbusterConfiguration()
@@ -73,6 +82,7 @@ struct Probe {
     configuration.logKept = 0
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
+    configuration.recovery.restartGrace = .milliseconds(800)
     return configuration
   }
 
@@ -88,9 +98,14 @@ struct Probe {
   }
 
   private func run() async throws {
-    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
-    let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
-    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    if settings.worksAlways {
+      tell("ready")
+    } else if settings.says("recover") {
+      let report = try await doorbuster.recover(sku)
+      guard report.isComplete else { throw ProbeError("not all was mended: \(report.findings)") }
+    } else {
+      try await createSale()
+    }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
         group.addTask {
@@ -99,9 +114,9 @@ struct Probe {
         }
       }
       group.addTask {
+        while settings.worksAlways { try await Task.sleep(for: .seconds(3600)) }
         try await buy()
-        while settings.says("stay") { try await Task.sleep(for: .seconds(1)) }
-        if settings.says("work") { try await waitUntilSettled() }
+          if settings.works { try await waitUntilSettled() }
         return true
       }
       while let isDone = try await group.next() {
@@ -114,9 +129,15 @@ struct Probe {
     await store.close()
   }
 
+  private func createSale() async throws {
+    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
+    let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
+    _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+  }
+
   private func services() -> [@Sendable () async throws -> Void] {
     var services: [@Sendable () async throws -> Void] = [{ try await doorbuster.run() }]
-    if settings.says("work") {
+    if settings.works {
       services.append { try await doorbuster.worker().run() }
       services.append { try await doorbuster.checkBack().run() }
     }
@@ -150,7 +171,7 @@ struct Probe {
   private func buy(_ click: Purchase) async {
     for _ in 0..<20 {
       switch await doorbuster.purchase(click) {
-      case .accepted, .held: return tell(click.token)
+      case .accepted, .held: return tell(click.token.description)
       case .refused, .cancelled: return
       case .unknown, .failed: continue
       }
@@ -158,8 +179,8 @@ struct Probe {
   }
 
   /// By `write`, past every buffer that would die with the process.
-  private func tell(_ token: Token) {
-    let line = token.bytes + [UInt8(ascii: "\n")]
+  private func tell(_ text: String) {
+    let line = Array((text + "\n").utf8)
     _ = write(1, line, line.count)
   }
 
@@ -186,6 +207,10 @@ struct Settings: Sendable {
   }
 
   func says(_ name: String) -> Bool { values[name] == "yes" }
+
+  var works: Bool { says("work") || worksAlways }
+
+  var worksAlways: Bool { values["work"] == "always" }
 
   func text(_ name: String) throws -> String {
     guard let value = values[name] else { throw ProbeError("\(name) is missing") }

@@ -154,7 +154,7 @@ extension SpreadSales {
                 }
               }
             }
-            try await shop.probe(stock: stock, "work=yes", "stay=yes", "crash=\(step)").diedOfCrash()
+            try await shop.probe(stock: stock, "work=always", "crash=\(step)").diedOfCrash()
             group.cancelAll()
           }
           try audit.expectConserved(step)
