@@ -116,7 +116,7 @@ struct Probe {
       group.addTask {
         while settings.worksAlways { try await Task.sleep(for: .seconds(3600)) }
         try await buy()
-          if settings.works { try await waitUntilSettled() }
+        if settings.works { try await waitUntilSettled() }
         return true
       }
       while let isDone = try await group.next() {
