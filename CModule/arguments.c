@@ -38,7 +38,12 @@ int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, c
     return RedisModule_ReplyWithError(ctx, message);
 }
 
-static bool read_number(const char *text, size_t count, bool may_be_negative, int64_t *number) {
+static inline bool read_number(const char *text, size_t count, bool may_be_negative, int64_t *number) {
+    // Nearly every quantity is one digit.
+    if (count == 1 && text[0] >= '0' && text[0] <= '9') {
+        *number = text[0] - '0';
+        return true;
+    }
     bool negative = may_be_negative && count > 0 && text[0] == '-';
     const char *digits = text + negative;
     size_t digit_count = count - negative;

@@ -107,12 +107,9 @@ public struct Bucket: ~Copyable {
   @inline(__always)
   func find(_ token: Bytes, _ space: NameSpace, hash: UInt64) -> Lookup {
     let place = tokens.find(hash) { address in
-      if KeptTokens.isKept(address) {
-        let record = kept.record(at: address)
-        return record.low == hash && record.isRestock == (space == .restock)
-          && record.high == hashing.secondHash(token, space)
-      }
+      if KeptTokens.isKept(address) { return kept.record(at: address).isOf(token, space, hash: hash, hashing) }
       let record = record(at: address)
+      record.prefetchNames()
       return record.isRestock == (space == .restock) && record.token.equals(token)
     }
     return Lookup(hash: hash, place: place, first: place.address == 0 ? nil : firstEvent(at: place.address))
