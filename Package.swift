@@ -73,6 +73,11 @@ let benches: [Target] = [
 
 let tests: [Target] = [
   .target(name: "TestServers", path: "Tests/TestServers"),
+  .target(
+    name: "SaleAudit",
+    dependencies: ["TestServers", .product(name: "GRDB", package: "GRDB.swift")],
+    path: "Tests/SaleAudit"
+  ),
   .target(name: "BrokerContract", dependencies: ["Messaging"], path: "Tests/BrokerContract"),
   .target(name: "OrderStoreContract", dependencies: ["Orders"], path: "Tests/OrderStoreContract"),
   .testTarget(name: "StockCoreTests", dependencies: ["StockCore"]),
@@ -110,12 +115,20 @@ let tests: [Target] = [
   .testTarget(name: "CommandLineIntegrationTests", dependencies: ["TestServers"]),
   .executableTarget(
     name: "crash-probe",
-    dependencies: ["Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "TestServers", log],
+    dependencies: ["Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "TestServers", log],
     path: "Tests/CrashProbe"
   ),
   .testTarget(
     name: "CrashIntegrationTests",
-    dependencies: ["TestServers", "crash-probe", .product(name: "GRDB", package: "GRDB.swift")]
+    dependencies: ["TestServers", "SaleAudit", "crash-probe"]
+  ),
+  .testTarget(
+    name: "RecoveryIntegrationTests",
+    dependencies: [
+      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "MySQLStore", "TestServers", "SaleAudit",
+      "crash-probe",
+      log,
+    ]
   ),
 ]
 

@@ -24,6 +24,8 @@ static stock_fault apply(RedisModuleCtx *ctx, RedisModuleString *name, bucket_en
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (argc != 3)
         return RedisModule_WrongArity(ctx);
+    if (ready_replies_answer(ctx))
+        return REDISMODULE_OK;
     if (!is_internal(ctx))
         return RedisModule_ReplyWithError(ctx, "ERR STOCK.APPLY is internal: it comes from a master or an AOF only");
     stock_bytes payload = bytes_of(argv[2]);

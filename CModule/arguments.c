@@ -38,7 +38,12 @@ int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, c
     return RedisModule_ReplyWithError(ctx, message);
 }
 
-static bool read_number(const char *text, size_t count, bool may_be_negative, int64_t *number) {
+static inline bool read_number(const char *text, size_t count, bool may_be_negative, int64_t *number) {
+    // Nearly every quantity is one digit.
+    if (count == 1 && text[0] >= '0' && text[0] <= '9') {
+        *number = text[0] - '0';
+        return true;
+    }
     bool negative = may_be_negative && count > 0 && text[0] == '-';
     const char *digits = text + negative;
     size_t digit_count = count - negative;
@@ -72,24 +77,12 @@ bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString
            refuse_number(ctx, what, argument, min, max);
 }
 
-static bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
-                        size_t count) {
+bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
+                 size_t count) {
     char must[64];
     snprintf(must, sizeof must, "1 to %zu bytes, not %zu", bytes_max, count);
     reply_argument_error(ctx, what, argument, must);
     return false;
-}
-
-bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
-    name->start = RedisModule_StringPtrLen(argument, &name->count);
-    return (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX) ||
-           refuse_name(ctx, what, argument, STOCK_NAME_BYTES_MAX, name->count);
-}
-
-bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
-    name->start = RedisModule_StringPtrLen(argument, &name->count);
-    return (name->count >= 1 && name->count <= STOCK_TRANSFER_BYTES_MAX) ||
-           refuse_name(ctx, what, argument, STOCK_TRANSFER_BYTES_MAX, name->count);
 }
 
 bool parse_restock_quantity(RedisModuleCtx *ctx, const RedisModuleString *argument, int64_t *quantity) {

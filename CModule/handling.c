@@ -2,19 +2,26 @@
 #include "arguments.h"
 #include "doorbuster_module.h"
 
-// A key's value stays where it is until the command ends, so the key itself need not stay open.
-bucket_presence find_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mode, bucket_entry **entry) {
-    RedisModuleKey *key = RedisModule_OpenKey(ctx, name, mode);
+bucket_presence look_into(RedisModuleKey *key, bucket_entry **entry) {
+    *entry = NULL;
     if (key == NULL)
         return BUCKET_MISSING;
-    bucket_presence presence = BUCKET_FOUND;
-    if (RedisModule_ModuleTypeGetType(key) == bucket_type)
-        *entry = RedisModule_ModuleTypeGetValue(key);
-    else
-        presence = RedisModule_KeyType(key) == REDISMODULE_KEYTYPE_EMPTY ? BUCKET_MISSING : BUCKET_OTHER_TYPE;
+    if (RedisModule_ModuleTypeGetType(key) != bucket_type)
+        return RedisModule_KeyType(key) == REDISMODULE_KEYTYPE_EMPTY ? BUCKET_MISSING : BUCKET_OTHER_TYPE;
+    *entry = RedisModule_ModuleTypeGetValue(key);
+    return BUCKET_FOUND;
+}
+
+void close_bucket(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, bucket_entry *entry) {
     RedisModule_CloseKey(key);
-    if (presence == BUCKET_FOUND && __builtin_expect((*entry)->is_lost, 0))
-        registry_place(*entry, RedisModule_GetSelectedDb(ctx), name);
+    if (__builtin_expect(entry != NULL && entry->is_lost, 0))
+        registry_place(entry, RedisModule_GetSelectedDb(ctx), name);
+}
+
+bucket_presence find_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mode, bucket_entry **entry) {
+    RedisModuleKey *key = RedisModule_OpenKey(ctx, name, mode);
+    bucket_presence presence = look_into(key, entry);
+    close_bucket(ctx, name, key, *entry);
     return presence;
 }
 
@@ -86,32 +93,22 @@ int reply_ok(RedisModuleCtx *ctx) {
     return RedisModule_ReplyWithSimpleString(ctx, stock_status_word(STOCK_OK));
 }
 
-static inline bool end_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
-                              const char *what, const RedisModuleString *value) {
+bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, const stock_outcome *outcome,
+                   const char *what, const RedisModuleString *value) {
     statistics_count(outcome);
     // All events but the command's own are expiries of holds.
-    uint32_t own = outcome.fault == STOCK_FAULT_NONE && outcome.status == STOCK_OK && outcome.sequence != 0;
-    if (__builtin_expect(outcome.events > own, 0))
-        statistics_count_expired(outcome.events - own, false);
-    if (outcome.changed)
-        propagate(ctx, name, entry, outcome.turn);
-    if (outcome.fault == STOCK_FAULT_NONE)
+    uint32_t own = outcome->fault == STOCK_FAULT_NONE && outcome->status == STOCK_OK && outcome->sequence != 0;
+    if (__builtin_expect(outcome->events > own, 0))
+        statistics_count_expired(outcome->events - own, false);
+    if (outcome->changed)
+        propagate(ctx, name, entry, outcome->turn);
+    if (outcome->fault == STOCK_FAULT_NONE)
         return true;
-    reply_fault(ctx, outcome.fault, what, value);
+    reply_fault(ctx, outcome->fault, what, value);
     return false;
 }
 
-bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
-                   const char *what, const RedisModuleString *value) {
-    return end_change(ctx, name, entry, outcome, what, value);
-}
-
-int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome, const char *what,
-           const RedisModuleString *value) {
-    if (!end_change(ctx, name, entry, outcome, what, value))
-        return REDISMODULE_OK;
-    RedisModule_ReplyWithArray(ctx, 3);
-    RedisModule_ReplyWithSimpleString(ctx, stock_status_word(outcome.status));
-    RedisModule_ReplyWithLongLong(ctx, outcome.remaining);
-    return RedisModule_ReplyWithLongLong(ctx, outcome.sequence);
+int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, const stock_outcome *outcome,
+           const char *what, const RedisModuleString *value) {
+    return finish_change(ctx, name, entry, outcome, what, value) ? reply_outcome(ctx, name, outcome) : REDISMODULE_OK;
 }

@@ -31,7 +31,7 @@ int command_withdraw(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return REDISMODULE_OK;
     stock_outcome outcome = stock_withdraw(entry->bucket, transfer.name, transfer.quantity, (uint16_t)transfer.peer,
                                            RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "transfer", argv[2]);
+    return finish(ctx, argv[1], entry, &outcome, "transfer", argv[2]);
 }
 
 int command_deposit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -45,7 +45,7 @@ int command_deposit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return REDISMODULE_OK;
     stock_outcome outcome = stock_deposit(entry->bucket, transfer.name, transfer.quantity, (uint16_t)transfer.peer,
                                           RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "transfer", argv[2]);
+    return finish(ctx, argv[1], entry, &outcome, "transfer", argv[2]);
 }
 
 int command_settle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -57,7 +57,8 @@ int command_settle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     bucket_entry *entry = open_to_change(ctx, argv[1]);
     if (entry == NULL)
         return REDISMODULE_OK;
-    return finish(ctx, argv[1], entry, stock_settle(entry->bucket, name), "transfer", argv[2]);
+    stock_outcome outcome = stock_settle(entry->bucket, name);
+    return finish(ctx, argv[1], entry, &outcome, "transfer", argv[2]);
 }
 
 // MARK: STOCK.REBALANCE key key [key ...] [WEIGHTS w w [w ...]]
@@ -149,7 +150,7 @@ static int rebalance(RedisModuleCtx *ctx, rebalancing *all) {
     stock_fault fault =
         stock_rebalance(all->buckets, all->count, all->weights, RedisModule_Milliseconds(), all->outcomes, &culprit);
     if (fault != STOCK_FAULT_NONE) {
-        statistics_count((stock_outcome){.fault = fault});
+        statistics_count(&(stock_outcome){.fault = fault});
         return reply_fault(ctx, fault, "key", all->names[culprit]);
     }
     stock_outcome whole = {.status = STOCK_OK};
@@ -158,7 +159,7 @@ static int rebalance(RedisModuleCtx *ctx, rebalancing *all) {
         if (all->outcomes[i].changed)
             propagate(ctx, all->names[i], all->entries[i], all->outcomes[i].turn);
     }
-    statistics_count(whole);
+    statistics_count(&whole);
     RedisModule_ReplyWithArray(ctx, (long)all->count);
     for (size_t i = 0; i < all->count; i++)
         RedisModule_ReplyWithLongLong(ctx, all->outcomes[i].remaining);

@@ -61,7 +61,7 @@ int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     stock_bucket *bucket = make_bucket(&settings, quantity, options[4].given);
     entry = registry_add(bucket, RedisModule_GetSelectedDb(ctx), argv[1]);
     put_bucket(ctx, argv[1], entry);
-    statistics_count((stock_outcome){.status = STOCK_OK, .events = 1});
+    statistics_count(&(stock_outcome){.status = STOCK_OK, .events = 1});
     propagate(ctx, argv[1], entry, STOCK_TURN_NONE);
     return reply_ok(ctx);
 }
@@ -89,7 +89,7 @@ int command_schedule(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (!options[2].given)
         closes = settings.closes;
     stock_outcome outcome = stock_schedule(entry->bucket, limit, opens, closes, RedisModule_Milliseconds());
-    if (!finish_change(ctx, argv[1], entry, outcome, "key", argv[1]))
+    if (!finish_change(ctx, argv[1], entry, &outcome, "key", argv[1]))
         return REDISMODULE_OK;
     return reply_ok(ctx);
 }
@@ -101,7 +101,7 @@ int command_freeze(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (entry == NULL)
         return REDISMODULE_OK;
     stock_outcome outcome = stock_freeze(entry->bucket, RedisModule_Milliseconds());
-    if (!finish_change(ctx, argv[1], entry, outcome, "key", argv[1]))
+    if (!finish_change(ctx, argv[1], entry, &outcome, "key", argv[1]))
         return REDISMODULE_OK;
     return reply_ok(ctx);
 }
@@ -117,7 +117,7 @@ int command_thaw(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (entry == NULL)
         return REDISMODULE_OK;
     stock_outcome outcome = stock_thaw(entry->bucket, epoch, RedisModule_Milliseconds());
-    if (!finish_change(ctx, argv[1], entry, outcome, "key", argv[1]))
+    if (!finish_change(ctx, argv[1], entry, &outcome, "key", argv[1]))
         return REDISMODULE_OK;
     return reply_ok(ctx);
 }
@@ -160,7 +160,7 @@ static int record_purchase(RedisModuleCtx *ctx, RedisModuleString **argv) {
         return REDISMODULE_OK;
     stock_outcome outcome =
         stock_record(entry->bucket, user, token, quantity, (stock_recording)recording, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "token", argv[3]);
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[3]);
 }
 
 static int record_transfer(RedisModuleCtx *ctx, RedisModuleString **argv) {
@@ -180,7 +180,7 @@ static int record_transfer(RedisModuleCtx *ctx, RedisModuleString **argv) {
         return REDISMODULE_OK;
     stock_outcome outcome = stock_record_transfer(entry->bucket, name, (stock_direction)direction, (uint16_t)peer,
                                                   quantity, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "transfer", argv[3]);
+    return finish(ctx, argv[1], entry, &outcome, "transfer", argv[3]);
 }
 
 static int record_restock(RedisModuleCtx *ctx, RedisModuleString **argv) {
@@ -195,7 +195,7 @@ static int record_restock(RedisModuleCtx *ctx, RedisModuleString **argv) {
     if (entry == NULL)
         return REDISMODULE_OK;
     stock_outcome outcome = stock_record_restock(entry->bucket, token, quantity, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "token", argv[3]);
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[3]);
 }
 
 int command_record(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {

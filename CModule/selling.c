@@ -13,9 +13,11 @@ int command_deduct(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (!parse_name(ctx, "user", argv[2], &user) || !parse_name(ctx, "token", argv[3], &token))
         return REDISMODULE_OK;
     // The token's slot is on its way into the cache while the rest is read; only then does the key's state count.
-    bucket_entry *entry = NULL;
-    bucket_presence presence = find_bucket(ctx, argv[1], OPEN_TO_CHANGE, &entry);
+    bucket_entry *entry;
+    RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], OPEN_TO_CHANGE);
+    bucket_presence presence = look_into(key, &entry);
     uint64_t hash = entry == NULL ? 0 : stock_look_ahead(entry->bucket, token);
+    close_bucket(ctx, argv[1], key, entry);
     if (!parse_number(ctx, "quantity", argv[4], 1, STOCK_NUMBER_MAX, &quantity))
         return REDISMODULE_OK;
     if (argc > 5) {
@@ -26,7 +28,7 @@ int command_deduct(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (!must_be_found(ctx, presence, argv[1]) || !may_change(ctx))
         return REDISMODULE_OK;
     stock_outcome outcome = stock_deduct(entry->bucket, user, token, hash, quantity, hold, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "token", argv[3]);
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[3]);
 }
 
 int command_confirm(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -38,8 +40,8 @@ int command_confirm(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     bucket_entry *entry = open_to_change(ctx, argv[1]);
     if (entry == NULL)
         return REDISMODULE_OK;
-    return finish(ctx, argv[1], entry, stock_confirm(entry->bucket, token, RedisModule_Milliseconds()), "token",
-                  argv[2]);
+    stock_outcome outcome = stock_confirm(entry->bucket, token, RedisModule_Milliseconds());
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[2]);
 }
 
 int command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -56,7 +58,7 @@ int command_cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return REDISMODULE_OK;
     stock_outcome outcome =
         stock_cancel(entry->bucket, token, options[0].given, options[1].given, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "token", argv[2]);
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[2]);
 }
 
 int command_fence(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -68,7 +70,8 @@ int command_fence(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     bucket_entry *entry = open_to_change(ctx, argv[1]);
     if (entry == NULL)
         return REDISMODULE_OK;
-    return finish(ctx, argv[1], entry, stock_fence(entry->bucket, token, RedisModule_Milliseconds()), "token", argv[2]);
+    stock_outcome outcome = stock_fence(entry->bucket, token, RedisModule_Milliseconds());
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[2]);
 }
 
 int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
@@ -82,5 +85,5 @@ int command_add(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (entry == NULL)
         return REDISMODULE_OK;
     stock_outcome outcome = stock_add(entry->bucket, token, quantity, RedisModule_Milliseconds());
-    return finish(ctx, argv[1], entry, outcome, "token", argv[2]);
+    return finish(ctx, argv[1], entry, &outcome, "token", argv[2]);
 }

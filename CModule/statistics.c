@@ -3,18 +3,16 @@
 #include "registry.h"
 #include <stdio.h>
 
-#define STATUS_COUNT (STOCK_UNKNOWN + 1)
-
-static unsigned long long outcomes[STATUS_COUNT];
+static unsigned long long outcomes[STOCK_STATUS_COUNT];
 static unsigned long long events;
 static unsigned long long faults;
 static unsigned long long expired_by_commands;
 static unsigned long long expired_by_timer;
 
-void statistics_count(stock_outcome outcome) {
-    events += outcome.events;
-    if (outcome.fault == STOCK_FAULT_NONE)
-        outcomes[outcome.status]++;
+void statistics_count(const stock_outcome *outcome) {
+    events += outcome->events;
+    if (outcome->fault == STOCK_FAULT_NONE)
+        outcomes[outcome->status]++;
     else
         faults++;
 }
@@ -42,7 +40,7 @@ static void report(RedisModuleInfoCtx *info, int for_crash_report) {
     RedisModule_InfoAddFieldULongLong(info, "faults", faults);
     RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_commands", expired_by_commands);
     RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_timer", expired_by_timer);
-    for (int status = 0; status < STATUS_COUNT; status++) {
+    for (int status = 0; status < STOCK_STATUS_COUNT; status++) {
         char field[32];
         snprintf(field, sizeof field, "status_%s", stock_status_word((stock_status)status));
         RedisModule_InfoAddFieldULongLong(info, field, outcomes[status]);

@@ -42,7 +42,7 @@ extern bool freezing_is_pending;
 void freezing_propagate(RedisModuleCtx *ctx);
 const char *freezing_setting_word(void);
 
-void statistics_count(stock_outcome outcome);
+void statistics_count(const stock_outcome *outcome);
 void statistics_count_expired(uint32_t holds, bool by_timer);
 
 int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);

@@ -8,7 +8,10 @@ typedef enum { BUCKET_FOUND, BUCKET_MISSING, BUCKET_OTHER_TYPE } bucket_presence
 
 enum { OPEN_TO_READ = REDISMODULE_READ, OPEN_TO_CHANGE = REDISMODULE_READ | REDISMODULE_WRITE };
 
-// Looks without a reply.
+// What an open key holds. Its value stays where it is until the command ends, so the key itself need not stay open.
+bucket_presence look_into(RedisModuleKey *key, bucket_entry **entry);
+void close_bucket(RedisModuleCtx *ctx, RedisModuleString *name, RedisModuleKey *key, bucket_entry *entry);
+// All of it, without a reply.
 bucket_presence find_bucket(RedisModuleCtx *ctx, RedisModuleString *name, int mode, bucket_entry **entry);
 void put_bucket(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry);
 
@@ -34,8 +37,13 @@ void announce(RedisModuleCtx *ctx, RedisModuleString *name, stock_turn turn);
 int reply_fault(RedisModuleCtx *ctx, stock_fault fault, const char *what, const RedisModuleString *value);
 int reply_ok(RedisModuleCtx *ctx);
 // Propagates what changed; false after an error reply that names a value.
-bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome,
+bool finish_change(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, const stock_outcome *outcome,
                    const char *what, const RedisModuleString *value);
 // The same, and answers `[status, remaining, sequence]`.
-int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, stock_outcome outcome, const char *what,
-           const RedisModuleString *value);
+int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, const stock_outcome *outcome,
+           const char *what, const RedisModuleString *value);
+
+// ready_replies.c: `[status, remaining, sequence]`, by a command on a key.
+int reply_outcome(RedisModuleCtx *ctx, const RedisModuleString *name, const stock_outcome *outcome);
+// Answers STOCK.APPLY where the module itself has called it to make a reply; else false.
+bool ready_replies_answer(RedisModuleCtx *ctx);

@@ -11,6 +11,8 @@
 #define REDISMODULE_WRITE (1 << 1)
 #define REDISMODULE_OPEN_KEY_NOTOUCH (1 << 16)
 #define REDISMODULE_KEYTYPE_EMPTY 0
+#define REDISMODULE_REPLY_STRING 0
+#define REDISMODULE_REPLY_ARRAY 3
 #define REDISMODULE_POSTPONED_LEN (-1)
 #define REDISMODULE_CTX_FLAGS_SLAVE (1 << 3)
 #define REDISMODULE_CTX_FLAGS_REPLICATED (1 << 12)
@@ -243,6 +245,7 @@ typedef struct {
     X(const char *, GetMyClusterID, (void))                                                                            \
     X(int, GetClusterNodeInfo, (RedisModuleCtx *, const char *, char *, char *, int *, int *))                         \
     X(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *, const char *, ...))                               \
+    X(int, CallReplyType, (RedisModuleCallReply *))                                                                    \
     X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply *, size_t))                                 \
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply *, size_t *))                                            \
     X(void, FreeCallReply, (RedisModuleCallReply *))                                                                   \
@@ -255,6 +258,7 @@ typedef struct {
     X(int, ReplyWithStringBuffer, (RedisModuleCtx *, const char *, size_t))                                            \
     X(int, ReplyWithCString, (RedisModuleCtx *, const char *))                                                         \
     X(int, ReplyWithLongLong, (RedisModuleCtx *, long long))                                                           \
+    X(int, ReplyWithCallReply, (RedisModuleCtx *, RedisModuleCallReply *))                                             \
     X(int, ReplyWithNull, (RedisModuleCtx *))                                                                          \
     X(int, ReplyWithArray, (RedisModuleCtx *, long))                                                                   \
     X(void, ReplySetArrayLength, (RedisModuleCtx *, long))                                                             \

@@ -75,7 +75,7 @@ extension Doorbuster {
           action = machine.plainFailed(error)
         }
       case .answer(let outcome, let half):
-        await giveUp(half)
+        if let half { await rollBackSoon(half) }
         return outcome
       }
     }

@@ -4,7 +4,8 @@ import Stock
 
 extension Doorbuster {
   /// Sets a sale up, in the database first, then bucket by bucket. After a crash the same call completes it; on a sale
-  /// that is complete it changes nothing. On the path `database` there are no buckets.
+  /// that is complete it changes nothing. A bucket that is frozen is there: whoever froze it sees to it, or a worker where it
+  /// lost data, and its terms are not compared. On the path `database` there are no buckets.
   /// - Parameters:
   ///   - units: units put on sale, 0 to 2^53.
   ///   - terms: with 1 bucket on the paths `database` and `redis-mq`.
@@ -40,7 +41,7 @@ extension Doorbuster {
     return sale
   }
 
-  /// A sale that was set up before; nil where the database knows none.
+  /// A sale that was set up before; nil where the database knows none. Its buckets may be frozen.
   /// - Throws: ``DoorbusterError`` `bucketLost` where a bucket that was there is gone, `saleIncomplete` where one was
   ///   never set up, `stock`, `orders`.
   public func existingSale(_ sku: SKU) async throws(DoorbusterError) -> Sale? {
@@ -101,7 +102,7 @@ extension Doorbuster {
       found = try await info(bucket)
     }
     guard let found else { throw DoorbusterError(.bucketLost, "bucket \(bucket) vanished while it was set up") }
-    guard found.isBucket(bucket.index, of: sale) else {
+    guard found.isBucket(bucket.index, of: sale, comparingTerms: found.frozen == nil) else {
       throw DoorbusterError(
         .saleDiffers,
         """
@@ -122,7 +123,7 @@ extension Doorbuster {
 
   /// How far the database has followed a bucket, and the bucket's books; nil where it never did, and where there is no
   /// bucket. In this order, since the position moves on while we look.
-  /// - Throws: ``DoorbusterError`` `bucketLost` where it did, and the bucket is gone or another one.
+  /// - Throws: ``DoorbusterError`` `bucketLost` where it did, and the bucket is gone, or is another one and sells.
   private func look(at bucket: BucketID) async throws(DoorbusterError) -> (LogPosition?, BucketInfo?) {
     let position = try await asking(orders: orders) { orders throws(OrderStoreError) in
       try await orders.position(of: bucket)
@@ -135,7 +136,9 @@ extension Doorbuster {
         "the database knows the sale of \(bucket.sku), and its bucket \(bucket) is gone: run recover \(bucket.sku)"
       )
     }
-    guard info.epoch == position.epoch, info.logLast >= position.sequence else {
+    // What a frozen bucket lacks is written in before it sells again.
+    let isFollowed = info.epoch == position.epoch && info.logLast >= position.sequence
+    guard isFollowed || info.frozen != nil else {
       throw DoorbusterError(
         .bucketLost,
         """
@@ -159,9 +162,10 @@ extension Doorbuster {
 }
 
 extension BucketInfo {
-  func isBucket(_ index: Int, of sale: Sale) -> Bool {
-    created == sale.share(of: sale.stock, bucket: index) && buckets == sale.terms.buckets
-      && limit == sale.terms.limit && opensMs == sale.terms.opensMs && closesMs == sale.terms.closesMs
+  func isBucket(_ index: Int, of sale: Sale, comparingTerms: Bool) -> Bool {
+    let isOfSale = created == sale.share(of: sale.stock, bucket: index) && buckets == sale.terms.buckets
+    guard isOfSale, comparingTerms else { return isOfSale }
+    return limit == sale.terms.limit && opensMs == sale.terms.opensMs && closesMs == sale.terms.closesMs
   }
 }
 

@@ -105,74 +105,10 @@ public final class Doorbuster: Service {
       try Self.check(holdMs: holdMs)
       let sale = try await lookUp(purchase.sku)
       guard let courier = sale.path.courier else { return await sell(purchase, holdMs: holdMs) }
-      return await self.purchase(purchase, of: sale, holdMs: configuration.toldFromCarts(holdMs), courier)
+      var call = PurchaseCall(purchase, of: sale, holdMs: configuration.toldFromCarts(holdMs), courier, at: self)
+      return await call.run()
     } catch {
       return .failed(error)
-    }
-  }
-
-  /// Buys from the sale's buckets.
-  private nonisolated(nonsending) func purchase(
-    _ purchase: Purchase,
-    of sale: KnownSale,
-    holdMs: Int64?,
-    _ courier: Courier
-  ) async -> PurchaseOutcome {
-    let deadline = clock.now.advanced(by: configuration.purchaseDeadline)
-    let nowMs = clock.wallMs
-    var body = PurchaseMessage(
-      purchase: purchase,
-      bucket: sale.home(of: purchase.user).index,
-      createdAtMs: nowMs,
-      isHeld: holdMs != nil
-    )
-    var machine = PurchaseMachine(courier: courier, holdEndsMs: holdMs.map { nowMs.addingClamped($0) })
-    var action = machine.start()
-    while true {
-      switch action {
-      case .verify:
-        do {
-          try await stock.verify(body.bucketID, buckets: sale.buckets)
-          action = machine.verified()
-        } catch {
-          action = machine.verifyFailed(error)
-        }
-      case .sendHalf:
-        do {
-          action = machine.halfSent(try await broker.sendHalf(body.message(topic: configuration.topic)))
-        } catch {
-          action = machine.halfFailed(error)
-        }
-      case .deduct:
-        do {
-          action = machine.deducted(try await deduct(purchase, of: sale, holdMs: holdMs, before: deadline))
-        } catch {
-          action = machine.deductFailed(error)
-        }
-      case .lookUp:
-        do {
-          action = machine.found(try await stock.purchase(purchase.token, in: body.bucketID))
-        } catch {
-          action = machine.lookUpFailed(error)
-        }
-      case .commit(let half):
-        do {
-          action = machine.committed(try await broker.commit(half))
-        } catch {
-          action = machine.commitFailed(error)
-        }
-      case .sendPlain(let isHeld):
-        do {
-          body.isHeld = isHeld
-          try await broker.send(body.message(topic: configuration.topic))
-          action = machine.plainSent()
-        } catch {
-          action = machine.plainFailed(error)
-        }
-      case .answer(let outcome, let half):
-        await giveUp(half)
-        return outcome
-      }
     }
   }
 
@@ -200,9 +136,9 @@ public final class Doorbuster: Service {
     return sale
   }
 
-  /// Rolls a half message back, behind the answer's back where there is room.
-  nonisolated(nonsending) func giveUp(_ half: HalfMessage?) async {
-    if let half, !rollBacks.offer(half) { await rollBack(half) }
+  /// Behind the caller's back, as long as there is room for it.
+  nonisolated(nonsending) func rollBackSoon(_ half: HalfMessage) async {
+    if !rollBacks.offer(half) { await rollBack(half) }
   }
 
   private nonisolated(nonsending) func rollBack(_ half: HalfMessage) async {

@@ -42,7 +42,7 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
   }
 
   /// The seam's own error, where one ended the call.
-  public enum Cause: Hashable, Sendable {
+  public indirect enum Cause: Hashable, Sendable {
     case stock(StockError)
     case messaging(MessagingError)
     case orders(OrderStoreError)

@@ -61,6 +61,7 @@ extension LogFollower {
           action = machine.woke()
         case .halt(let reason):
           halt(reason)
+          reader.forget()
           guard await follower.clock.wait(ms: LogFollower.haltMs) else { continue }
           action = machine.start()
         case .report(let text):
@@ -119,7 +120,7 @@ extension LogFollower {
 
     private mutating func store(_ batch: LogBatch) async throws -> LogBatchOutcome {
       let follower = follower
-      async let ahead = reader.readingAhead(after: batch.end)
+      async let ahead = reader.readingAhead()
       async let behind = trimmer.trimming()
       let stored: Result<LogBatchOutcome, OrderStoreError>
       do throws(OrderStoreError) {
@@ -144,8 +145,4 @@ extension LogFollower {
       return outcome
     }
   }
-}
-
-extension LogBatch {
-  fileprivate var end: LogPosition { LogPosition(epoch: from.epoch, sequence: from.sequence + Int64(steps.count)) }
 }

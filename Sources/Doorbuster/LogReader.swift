@@ -1,13 +1,17 @@
 import Stock
 
 /// Reads one bucket's log in portions, the next one ahead.
+///
+/// What the database has not taken yet is kept, as it would often be read again and again: where messages deliver, it stops
+/// before each purchase whose message is still on its way.
 struct LogReader: Sendable {
   let bucket: BucketID
   let stock: any StockService
   /// Events of one portion.
   let eventsMax: Int
-  /// A portion that was read ahead.
-  private var ahead: (position: LogPosition, events: [StockEvent])?
+  /// Events that were read and may not be in the database yet, up to two portions, and the position before the first.
+  private var kept: [StockEvent] = []
+  private var start: LogPosition?
   /// Whether the last portion was a full one: then it pays to read ahead.
   private var isBehind = false
 
@@ -24,23 +28,49 @@ struct LogReader: Sendable {
 
   /// The events after a position, as many as there are, up to a full portion.
   mutating func read(after position: LogPosition) async throws(StockError) -> [StockEvent] {
-    defer { ahead = nil }
-    var events: [StockEvent] = []
-    if let ahead, ahead.position == position {
-      events = ahead.events
-    } else {
-      events = try await portion(after: position)
+    forget(upTo: position)
+    do throws(StockError) {
+      try await fill(upTo: eventsMax)
+    } catch {
+      forget()
+      throw error
     }
-    isBehind = events.count >= eventsMax
-    return events
+    isBehind = kept.count >= eventsMax
+    return kept.count > eventsMax ? Array(kept[..<eventsMax]) : kept
   }
 
-  /// This reader, with the portion after that position; without one where it does not pay, or can't be had.
-  func readingAhead(after position: LogPosition) async -> LogReader {
+  /// This reader, with the portion after the last one; without it where it does not pay, or can't be had.
+  func readingAhead() async -> LogReader {
     guard isBehind else { return self }
     var reader = self
-    reader.ahead = (try? await portion(after: position)).map { (position, $0) }
+    // What fails here is asked for again when it is needed.
+    try? await reader.fill(upTo: 2 * eventsMax)
     return reader
+  }
+
+  /// Whatever is wanted next is asked for.
+  mutating func forget() { start = nil }
+
+  private mutating func forget(upTo position: LogPosition) {
+    if let start, start.epoch == position.epoch, (0...kept.count).contains(Int(position.sequence - start.sequence)) {
+      kept.removeFirst(Int(position.sequence - start.sequence))
+    } else {
+      kept = []
+    }
+    start = position
+  }
+
+  /// Reads on behind what is kept.
+  private mutating func fill(upTo count: Int) async throws(StockError) {
+    guard var next = start else { return }
+    next.sequence += Int64(kept.count)
+    while kept.count < count {
+      let asked = min(Self.commandMax, count - kept.count)
+      let part = try await stock.log(bucket, after: next, count: asked)
+      if kept.isEmpty { kept = part } else { kept += part }
+      guard part.count == asked, let last = part.last else { return }
+      next.sequence = last.sequence
+    }
   }
 
   /// What the bucket knows of these tokens. Tokens that it does not know are left out.
@@ -60,18 +90,5 @@ struct LogReader: Sendable {
         for record in records { found[record.token] = record }
       }
     }
-  }
-
-  private func portion(after position: LogPosition) async throws(StockError) -> [StockEvent] {
-    var events: [StockEvent] = []
-    var next = position
-    while events.count < eventsMax {
-      let count = min(Self.commandMax, eventsMax - events.count)
-      let part = try await stock.log(bucket, after: next, count: count)
-      if events.isEmpty { events = part } else { events += part }
-      guard part.count == count, let last = part.last else { break }
-      next.sequence = last.sequence
-    }
-    return events
   }
 }

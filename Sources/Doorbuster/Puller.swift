@@ -34,18 +34,36 @@ final class Puller: Sendable {
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DeductOutcome {
     let home = sale.home(of: purchase.user)
-    var errand = Errand(purchase: purchase, sale: sale, home: home.index, holdMs: holdMs, deadline: deadline)
+    let askedAt = clock.now
+    let outcome = try await stock.deduct(purchase, from: home, holdMs: holdMs, before: deadline)
+    guard case .refused(.soldOut, let remaining) = outcome else { return outcome }
+    if sale.buckets == 1 {
+      soldOut.declare(purchase.sku, quantity: purchase.quantity, asOf: askedAt)
+      return outcome
+    }
+    let errand = Errand(purchase: purchase, sale: sale, home: home.index, holdMs: holdMs, deadline: deadline)
+    return try await deductPulling(errand, remaining: remaining)
+  }
+
+  /// Where home of several buckets is short, with so many left. Apart, as few purchases come here and all others are spared
+  /// the memory.
+  @inline(never)
+  private nonisolated(nonsending) func deductPulling(
+    _ errand: Errand,
+    remaining: Int64
+  ) async throws(StockError) -> DeductOutcome {
+    var errand = errand
+    let (purchase, home) = (errand.purchase, errand.bucket(errand.home))
+    var remaining = remaining
     while true {
-      let askedAt = clock.now
-      let outcome = try await stock.deduct(purchase, from: home, holdMs: holdMs, before: deadline)
-      guard case .refused(.soldOut, let remaining) = outcome else { return outcome }
-      if sale.buckets == 1 {
-        soldOut.declare(purchase.sku, quantity: purchase.quantity, asOf: askedAt)
-        return outcome
-      }
       // The home has said that it does not know the token, so the cache may speak for the other buckets.
-      if soldOut.isSoldOut(purchase.sku, quantity: purchase.quantity, at: clock.now) { return outcome }
-      if let outcome = try await stand(at: desk(of: sale), &errand, remaining: remaining) { return outcome }
+      if soldOut.isSoldOut(purchase.sku, quantity: purchase.quantity, at: clock.now) {
+        return .refused(.soldOut, remaining: remaining)
+      }
+      if let outcome = try await stand(at: desk(of: errand.sale), &errand, remaining: remaining) { return outcome }
+      let outcome = try await stock.deduct(purchase, from: home, holdMs: errand.holdMs, before: errand.deadline)
+      guard case .refused(.soldOut, let left) = outcome else { return outcome }
+      remaining = left
     }
   }
 

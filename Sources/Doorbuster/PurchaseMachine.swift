@@ -16,7 +16,7 @@ import Stock
 ///   its message.
 /// - A roll-back is a courtesy to the check-back: its failure changes nothing that the buyer hears.
 struct PurchaseMachine {
-  enum Action: Hashable {
+  indirect enum Action: Hashable {
     /// Asks whether the bucket believes in as many buckets as we do: else its buyers' tokens may live elsewhere.
     case verify
     case sendHalf

@@ -21,6 +21,10 @@ extension MySQLStore {
     try await read("reading the restocks of \(sku)") { try $0.restocks(of: sku, after: token, limit: limit) }
   }
 
+  public func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals? {
+    try await read("counting the orders of \(sku)") { try $0.countedTotals(of: sku) }
+  }
+
   public func repair(_ repairs: [OrderRepair]) async throws(OrderStoreError) -> [RepairOutcome] {
     repairs.isEmpty ? [] : try await repairer.submit(repairs)
   }

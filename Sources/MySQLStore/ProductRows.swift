@@ -33,21 +33,40 @@ extension Connection {
 
   func totals(of sku: SKU) throws -> SaleTotals? {
     try query(
-      """
-      SELECT stock, \(ProductSQL.columns),
-        (SELECT CAST(IFNULL(SUM(quantity), 0) AS SIGNED) FROM restocks WHERE restocks.sku = products.sku)
-      FROM products WHERE sku = ?
-      """,
+      "SELECT \(ProductSQL.books) FROM products WHERE sku = ?",
       [sku.value],
       Array(repeating: .integer, count: 10)
+    ) { row in SaleTotals(row, from: 2, stock: row.integer(0), restocked: row.integer(1)) }.first
+  }
+
+  /// By one statement, so that both are of one moment.
+  func countedTotals(of sku: SKU) throws -> CountedTotals? {
+    try query(
+      """
+      SELECT \(ProductSQL.books), \(ProductSQL.sums)
+      FROM products LEFT JOIN (SELECT \(ProductSQL.counts) FROM orders WHERE sku = ?) AS counted ON TRUE
+      WHERE products.sku = ?
+      """,
+      [sku.value, sku.value],
+      Array(repeating: .integer, count: 18)
     ) { row in
-      var totals = SaleTotals(stock: row.integer(0), orders: [:], units: [:], restocked: row.integer(9))
-      for (index, state) in OrderState.allCases.enumerated() where row.integer(2 * index + 1) != 0 {
-        totals.orders[state] = row.integer(2 * index + 1)
-        totals.units[state] = row.integer(2 * index + 2)
-      }
-      return totals
+      let (stock, restocked) = (row.integer(0), row.integer(1))
+      return CountedTotals(
+        kept: SaleTotals(row, from: 2, stock: stock, restocked: restocked),
+        counted: SaleTotals(row, from: 10, stock: stock, restocked: restocked)
+      )
     }.first
+  }
+}
+
+extension SaleTotals {
+  /// From two columns for each state. A state without orders is left out.
+  fileprivate init(_ row: RowReader, from first: Int, stock: Int64, restocked: Int64) {
+    self.init(stock: stock, orders: [:], units: [:], restocked: restocked)
+    for (index, state) in OrderState.allCases.enumerated() where row.integer(first + 2 * index) != 0 {
+      orders[state] = row.integer(first + 2 * index)
+      units[state] = row.integer(first + 2 * index + 1)
+    }
   }
 }
 
@@ -55,7 +74,22 @@ extension Connection {
 enum ProductSQL {
   private static let names = OrderState.allCases.flatMap { ["\($0.rawValue)_orders", "\($0.rawValue)_units"] }
 
-  static let columns = names.joined(separator: ", ")
+  /// A product's stock, its restocks and its totals.
+  static let books = """
+    products.stock,
+    (SELECT CAST(IFNULL(SUM(quantity), 0) AS SIGNED) FROM restocks WHERE restocks.sku = products.sku),
+    \(names.map { "products.\($0)" }.joined(separator: ", "))
+    """
+
+  /// What the orders of one product make of the totals.
+  static let counts = OrderState.allCases.flatMap { state in
+    [
+      "SUM(state = '\(state.rawValue)') AS \(state.rawValue)_orders",
+      "SUM(IF(state = '\(state.rawValue)', quantity, 0)) AS \(state.rawValue)_units",
+    ]
+  }.joined(separator: ", ")
+
+  static let sums = names.map { "CAST(IFNULL(counted.\($0), 0) AS SIGNED)" }.joined(separator: ", ")
 
   static let additions = (["stock"] + names).map { "\($0) = \($0) + ?" }.joined(separator: ", ")
 

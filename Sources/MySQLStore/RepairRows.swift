@@ -32,19 +32,12 @@ extension Connection {
   /// Whoever changes an order changes its product in the same transaction. So while the product is locked, the orders
   /// that can be seen are those that its row speaks of, and what is still on its way changes the row that we write.
   private func recount(_ sku: SKU) throws -> RepairOutcome {
-    guard try lockStocks(of: [sku])[sku] != nil, let sale = try sale(sku), let before = try totals(of: sku) else {
+    guard try lockStocks(of: [sku])[sku] != nil, let sale = try sale(sku), let totals = try countedTotals(of: sku)
+    else {
       return .unknownProduct
     }
-    var counted = SaleTotals(stock: 0, orders: [:], units: [:], restocked: before.restocked)
-    let sums = try query(
-      "SELECT state, COUNT(*), CAST(SUM(quantity) AS SIGNED) FROM orders WHERE sku = ? GROUP BY state",
-      [sku.value],
-      [.bytes, .integer, .integer]
-    ) { ($0.text(0), $0.integer(1), $0.integer(2)) }
-    for (word, orders, units) in sums {
-      guard let state = OrderState(rawValue: word) else { continue }
-      (counted.orders[state], counted.units[state]) = (orders, units)
-    }
+    let before = totals.kept
+    var counted = totals.counted
     let stock = counted.stock(of: sale)
     counted.stock = max(0, stock)
     let buyersDiffer = sale.path == .database ? try recountBuyers(sku) : false

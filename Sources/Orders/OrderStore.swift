@@ -84,6 +84,10 @@ public protocol OrderStore: Sendable {
   /// A page of a product's restocks, as ``orders(of:bucket:after:limit:)`` pages orders.
   func restocks(of sku: SKU, after token: Token?, limit: Int) async throws(OrderStoreError) -> [StoredRestock]
 
+  /// A product's totals as they are kept and as its orders make them, which differ after an edit by hand. A state without
+  /// orders is absent in both. Reads all orders of the product.
+  func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals?
+
   /// Mends orders and stocks. One outcome per repair, in their order; repairing twice changes nothing more.
   ///
   /// Orders of a sale on the path `database` have no bucket to differ from: there only

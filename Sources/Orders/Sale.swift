@@ -54,3 +54,14 @@ public struct SaleTotals: Hashable, Sendable {
     self.restocked = restocked
   }
 }
+
+/// A product's books as they are kept, and as its orders make them, of one moment. Stock and restocks are the same in both.
+public struct CountedTotals: Hashable, Sendable {
+  public var kept: SaleTotals
+  public var counted: SaleTotals
+
+  public init(kept: SaleTotals, counted: SaleTotals) {
+    self.kept = kept
+    self.counted = counted
+  }
+}

@@ -58,16 +58,7 @@ struct RepairRows {
     guard let sale = try SaleRows.fetch(sku, db: db), let before = try SaleRows.totals(of: sku, db: db) else {
       return .unknownProduct
     }
-    var counted = SaleTotals(stock: 0, orders: [:], units: [:], restocked: before.restocked)
-    let sums = try Row.fetchAll(
-      db,
-      sql: "SELECT state, count(*), sum(quantity) FROM orders WHERE sku = ? GROUP BY state",
-      arguments: [sku.text]
-    )
-    for row in sums {
-      guard let state = OrderState(rawValue: row[0]) else { continue }
-      (counted.orders[state], counted.units[state]) = (row[1], row[2])
-    }
+    var counted = try SaleRows.counted(before, of: sku, db: db)
     let stock = counted.stock(of: sale)
     counted.stock = max(0, stock)
     let buyersDiffer = sale.path == .database ? try BuyerRows.recount(sku, db: db) : false

@@ -24,6 +24,13 @@ extension SQLiteStore {
     }
   }
 
+  public func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals? {
+    try await read("counting the orders of \(sku)") { db in
+      guard let kept = try SaleRows.totals(of: sku, db: db) else { return nil }
+      return CountedTotals(kept: kept, counted: try SaleRows.counted(kept, of: sku, db: db))
+    }
+  }
+
   public func repair(_ repairs: [OrderRepair]) async throws(OrderStoreError) -> [RepairOutcome] {
     repairs.isEmpty ? [] : try await repairer.submit(repairs)
   }

@@ -84,4 +84,19 @@ enum SaleRows {
     }
     return totals
   }
+
+  /// The same totals with what the orders make of them.
+  static func counted(_ kept: SaleTotals, of sku: SKU, db: Database) throws -> SaleTotals {
+    var counted = SaleTotals(stock: kept.stock, orders: [:], units: [:], restocked: kept.restocked)
+    let sums = try Row.fetchAll(
+      db,
+      sql: "SELECT state, count(*), sum(quantity) FROM orders WHERE sku = ? GROUP BY state",
+      arguments: [sku.text]
+    )
+    for row in sums {
+      guard let state = OrderState(rawValue: row[0]) else { continue }
+      (counted.orders[state], counted.units[state]) = (row[1], row[2])
+    }
+    return counted
+  }
 }

@@ -61,6 +61,13 @@ struct DeductMachine {
 
   var start: Action { .deduct(attempt: 0) }
 
+  /// What the first sending's answer decides by itself; nil where something is to follow.
+  static func outcome(of reply: StockReply) -> DeductOutcome? {
+    var machine = DeductMachine()
+    guard case .finish(let outcome) = machine.answered(reply) else { return nil }
+    return outcome
+  }
+
   mutating func handle(_ event: Event) -> Action {
     if let live { return lookingUp(event, live) }
     if let verdict { return fencing(event, verdict) }

@@ -239,13 +239,12 @@ public struct StockClient: StockService, Sendable {
     after position: LogPosition,
     count: Int
   ) async throws(StockError) -> [StockEvent] {
-    let events = try await read("STOCK.LOG", [EventReply].self, bucket) { writer in
+    try await read("STOCK.LOG", LogReply.self, bucket) { writer in
       writer.key(of: bucket)
       writer.argument(position.sequence)
       writer.option("COUNT", Int64(count))
       writer.option("EPOCH", position.epoch)
-    }
-    return events.map(\.event)
+    }.events
   }
 
   public nonisolated(nonsending) func trim(_ bucket: BucketID, upTo position: LogPosition) async throws(StockError)

@@ -69,6 +69,12 @@ struct KeptRecord {
     (next + sequenceWidth).store(word: token.quantity.magnitude)
   }
 
+  /// Whether it was kept of a token with this hash. Never inlined: the second hash would be begun in every look-up.
+  @inline(never)
+  func isOf(_ token: Bytes, _ space: NameSpace, hash: UInt64, _ hashing: KeyedHash) -> Bool {
+    low == hash && isRestock == (space == .restock) && high == hashing.secondHash(token, space)
+  }
+
   /// Whether a sequence can't be told in two bytes from that of the chunk's first.
   static func isFar(_ distance: Int64) -> Bool { distance < 0 || distance > 0xffff }
 

@@ -4,6 +4,6 @@ struct BenchCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure this machine.",
-    subcommands: [BenchDatabaseCommand.self, BenchLogCommand.self]
+    subcommands: [BenchPatternsCommand.self, BenchDatabaseCommand.self, BenchLogCommand.self]
   )
 }

@@ -29,7 +29,7 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("Buyers at a time, comma-separated; 1,16,64,256,1024 unless told.", valueName: "n,n,…"),
-    transform: BenchDatabaseCommand.loads
+    transform: Parse.numbers("--buyers", 1...100_000)
   )
   var buyers: [Int] = HotRowBenchmark.loads
 
@@ -45,7 +45,7 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
       "Strategies, comma-separated: rowLock, groupCommit, inventoryHint; all that the database has unless told.",
       valueName: "s,s,…"
     ),
-    transform: BenchDatabaseCommand.strategies
+    transform: Parse.strategies
   )
   var strategies: [HotRowStrategy]?
 
@@ -53,21 +53,6 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
   var plot: String?
 
   @OptionGroup var output: OutputOptions
-
-  @Sendable static func loads(_ text: String) throws -> [Int] {
-    try text.split(separator: ",", omittingEmptySubsequences: false)
-      .map { Int(try Parse.number("--buyers", 1...100_000)(String($0))) }
-  }
-
-  @Sendable static func strategies(_ text: String) throws -> [HotRowStrategy] {
-    try text.split(separator: ",", omittingEmptySubsequences: false).map { word in
-      guard let strategy = HotRowStrategy(rawValue: String(word)) else {
-        let known = HotRowStrategy.allCases.map(\.rawValue).joined(separator: ", ")
-        throw ValidationError("--strategies has '\(word)'; each must be one of \(known)")
-      }
-      return strategy
-    }
-  }
 
   func run() async throws {
     let plot = try plot.map { try DatabasePlot(file: $0) }
@@ -87,7 +72,7 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
       return try await measure(given, given.description)
     }
     if output.json { try Output.json(report) } else { report.print() }
-    try await plot?.write(report)
+    try plot?.write(report)
   }
 
   private func measure(_ database: DatabaseChoice, _ description: String) async throws -> DatabaseReport {

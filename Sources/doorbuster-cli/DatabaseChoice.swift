@@ -26,6 +26,13 @@ enum DatabaseChoice: Equatable {
     }
   }
 
+  var isMySQL: Bool {
+    switch self {
+    case .sqlite: false
+    case .mysql: true
+    }
+  }
+
   /// For people, without a password.
   var description: String {
     switch self {

@@ -75,7 +75,7 @@ struct Deployment: Sendable {
   }
 
   private static func openOrders(_ choice: ServerChoice, _ logger: Logger) async throws -> any OrderStore {
-    try await (choice.database ?? .sqlite(path: defaultDatabasePath)).open(logger: logger)
+    try await (choice.database ?? .sqlite(path: defaultDatabasePath)).open(strategy: choice.strategy, logger: logger)
   }
 
   private func close() async {

@@ -4,7 +4,7 @@ import Synchronization
 /// Tells standard error which requests failed: one by one as far as a crash or two of a server can make them fail, the
 /// rest as a number, so that an outage in a long run does not bury its cause.
 final class FaultReport: Sendable {
-  static let linesMax = 4 * SaleRun.concurrency
+  static let linesMax = 4 * SaleRun.buyersUnlessTold
 
   private let command: String
   private let progress: ProgressLine

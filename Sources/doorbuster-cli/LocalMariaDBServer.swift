@@ -9,10 +9,18 @@ import MySQLStore
 final class LocalMariaDBServer: Sendable {
   let url: MySQLURL
   private let process: LocalProcess
+  private let pidFile: URL
 
-  private init(url: MySQLURL, process: LocalProcess) {
+  private init(url: MySQLURL, process: LocalProcess, pidFile: URL) {
     self.url = url
     self.process = process
+    self.pidFile = pidFile
+  }
+
+  /// The server's own process; nil where it has not said which.
+  var processID: Int32? {
+    (try? String(contentsOf: pidFile, encoding: .utf8))
+      .flatMap { Int32($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
   }
 
   /// - Parameter connectionsMax: how many clients it takes.
@@ -22,10 +30,11 @@ final class LocalMariaDBServer: Sendable {
     let asRoot = geteuid() == 0 ? ["--user=root"] : []
     try await install(data, asRoot, directory)
     let socket = directory.appendingPathComponent("mariadb.sock").path
+    let pidFile = directory.appendingPathComponent("mariadb.pid")
     let process = try LocalProcess(
       [
         try program("mariadbd"), "--no-defaults", "--datadir=\(data)", "--socket=\(socket)", "--skip-networking",
-        "--pid-file=\(directory.appendingPathComponent("mariadb.pid").path)", "--log-error=\(log(directory).path)",
+        "--pid-file=\(pidFile.path)", "--log-error=\(log(directory).path)",
         "--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M",
         "--max-connections=\(connectionsMax + 16)", "--skip-log-bin",
       ] + asRoot,
@@ -33,7 +42,8 @@ final class LocalMariaDBServer: Sendable {
     )
     let server = LocalMariaDBServer(
       url: MySQLURL(endpoint: .unix(path: socket), user: "root", database: "doorbuster"),
-      process: process
+      process: process,
+      pidFile: pidFile
     )
     do {
       try await server.createDatabase(directory)
@@ -71,15 +81,27 @@ final class LocalMariaDBServer: Sendable {
     }
   }
 
+  /// Another empty database on the same server.
+  func makeDatabase() async throws -> MySQLURL {
+    var url = url
+    url.database = "doorbuster_\(UInt32.random(in: 0 ... .max))"
+    guard case .unix(let socket) = url.endpoint, try await create(url.database, socket) == 0 else {
+      throw CommandFailure("mariadbd refused to make the database \(url.database)")
+    }
+    return url
+  }
+
+  private func create(_ database: String, _ socket: String) async throws -> Int32 {
+    try await Self.run(
+      try Self.program("mariadb"),
+      ["--no-defaults", "--user=root", "--socket=\(socket)", "--execute", "CREATE DATABASE \(database)"]
+    )
+  }
+
   private func createDatabase(_ directory: URL) async throws {
     guard case .unix(let socket) = url.endpoint else { return }
-    let client = try Self.program("mariadb")
     for _ in 0..<400 {
-      let status = try await Self.run(
-        client,
-        ["--no-defaults", "--user=root", "--socket=\(socket)", "--execute", "CREATE DATABASE \(url.database)"]
-      )
-      if status == 0 { return }
+      if try await create(url.database, socket) == 0 { return }
       guard process.isRunning else { break }
       try await Task.sleep(for: .milliseconds(50))
     }

@@ -48,6 +48,32 @@ enum Parse {
     return path
   }
 
+  /// Numbers with commas between.
+  static func numbers(_ argument: String, _ bounds: ClosedRange<Int64>) -> @Sendable (String) throws -> [Int] {
+    { text in try words(text).map { Int(try number(argument, bounds)($0)) } }
+  }
+
+  @Sendable static func paths(_ text: String) throws -> [SalePath] { try choices(text, "--paths") }
+
+  @Sendable static func strategies(_ text: String) throws -> [HotRowStrategy] { try choices(text, "--strategies") }
+
+  private static func choices<Choice: RawRepresentable<String> & CaseIterable>(
+    _ text: String,
+    _ argument: String
+  ) throws -> [Choice] {
+    try words(text).map { word in
+      guard let choice = Choice(rawValue: word) else {
+        let known = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("\(argument) has '\(word)'; each must be one of \(known)")
+      }
+      return choice
+    }
+  }
+
+  private static func words(_ text: String) -> [String] {
+    text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+  }
+
   @Sendable static func kind(_ text: String) throws -> MessageKind {
     guard let kind = MessageKind(rawValue: text) else {
       throw ValidationError("the kind is '\(text)'; it must be parked or dead")

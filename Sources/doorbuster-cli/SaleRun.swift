@@ -10,10 +10,12 @@ struct SaleRun: Sendable {
     var buyingSeconds: Double
     /// From the first request until every accepted purchase was an order; nil where that did not come about in time.
     var recordedSeconds: Double?
+    /// How long each request waited for its answer, in microseconds, from the shortest on; empty unless asked for.
+    var waits: [Int32]
   }
 
-  /// Requests under way at a time.
-  static let concurrency = 512
+  /// Requests under way at a time, unless told.
+  static let buyersUnlessTold = 512
   /// How long the servers may answer nothing, or the database stand still, before the run gives up waiting for them.
   static let stallLimit = Duration.seconds(60)
 
@@ -23,6 +25,9 @@ struct SaleRun: Sendable {
   let stop: StopSignal
   let progress: ProgressLine
   let faults: FaultReport
+  /// Requests under way at a time.
+  var buyers = Self.buyersUnlessTold
+  var measuresWaits = false
 
   /// - Parameter next: the next request; nil after the last. Called from many tasks.
   func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Purchase?) async throws -> Outcome {
@@ -43,7 +48,7 @@ struct SaleRun: Sendable {
       }
       group.addTask {
         let start = ContinuousClock.now
-        let tally = try await buy(expecting: requests, since: start, next)
+        let (tally, waits) = try await buy(expecting: requests, since: start, next)
         let bought = ContinuousClock.now
         let isRecorded = try await waitUntilRecorded()
         let recorded = ContinuousClock.now
@@ -51,7 +56,8 @@ struct SaleRun: Sendable {
         return Outcome(
           tally: tally,
           buyingSeconds: start.duration(to: bought) / .seconds(1),
-          recordedSeconds: isRecorded ? start.duration(to: recorded) / .seconds(1) : nil
+          recordedSeconds: isRecorded ? start.duration(to: recorded) / .seconds(1) : nil,
+          waits: waits.sorted()
         )
       }
       defer { group.cancelAll() }
@@ -67,14 +73,19 @@ struct SaleRun: Sendable {
     expecting requests: Int,
     since start: ContinuousClock.Instant,
     _ next: @escaping @Sendable () throws -> Purchase?
-  ) async throws -> RunTally {
+  ) async throws -> (RunTally, waits: [Int32]) {
     let total = SharedTally()
     let executor = needs.contains(.stock) ? deployment.stock.taskExecutor : nil
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      for _ in 0..<Self.concurrency {
+    let waits = try await withThrowingTaskGroup(of: [Int32].self) { group in
+      for _ in 0..<buyers {
         group.addTask(executorPreference: executor) {
+          var waits: [Int32] = []
           while !stop.isStopping, let purchase = try next() {
+            let asked = measuresWaits ? ContinuousClock.now : start
             let outcome = await deployment.doorbuster.purchase(purchase)
+            if measuresWaits {
+              waits.append(Int32(clamping: Int64(asked.duration(to: .now) / .microseconds(1))))
+            }
             let (tally, silence) = total.count(outcome)
             if let fault = outcome.fault {
               faults.report(purchase, fault)
@@ -84,12 +95,13 @@ struct SaleRun: Sendable {
             }
             if tally.requests % 1024 == 0 { progress.show(Self.line(tally, of: requests, since: start)) }
           }
+          return waits
         }
       }
-      try await group.waitForAll()
+      return try await group.reduce(into: []) { $0 += $1 }
     }
     faults.end()
-    return total.value
+    return (total.value, waits)
   }
 
   /// Until the orders add up to what the buckets have sold; false where the database stood still for too long.

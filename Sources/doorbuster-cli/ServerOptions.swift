@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Orders
 
 /// Where the parts run: a flag, else the environment, else the embedded default.
 struct ServerOptions: ParsableArguments {
@@ -55,6 +56,8 @@ struct ServerChoice: Equatable {
   /// The URL of the broker's Redis server; nil for the server of the stock.
   var brokerURL: String?
   var database: DatabaseChoice?
+  /// How the database treats a product's hot row.
+  var strategy = HotRowStrategy.groupCommit
 
   /// Whether opening the database makes no new one.
   var isDatabaseThere: Bool {

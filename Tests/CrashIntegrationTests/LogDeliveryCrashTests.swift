@@ -1,21 +1,9 @@
 import TestServers
 import Testing
 
-/// A sale whose log alone delivers: two buckets, and a crowd that has bought before any worker came.
 @Suite("A crash of a worker that delivers by log")
 struct LogDeliveryCrashTests {
-  private static let stock = 400
-
-  private func soldShop() throws -> (shop: Shop, promised: Set<String>) {
-    let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=3", "clicks=120").endedWell())
-    #expect(promised.count > 60)
-    return (shop, promised)
-  }
-
-  private func probe(_ shop: Shop, _ arguments: String...) throws -> Subprocess {
-    try shop.probe(stock: Self.stock, ["path=buckets", "buckets=2"] + arguments)
-  }
+  private static let scene = CrashScene.log
 
   @Test(
     "between reading, storing and trimming leaves each purchase one order",
@@ -25,14 +13,15 @@ struct LogDeliveryCrashTests {
       "follow/after/4", "trim/before/1", "trim/after/1", "trim/after/3",
     ]
   )
-  func storing(crash: String) throws {
-    let (shop, promised) = try soldShop()
-    _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try probe(shop, "work=yes").endedWell()
-    var audit = try Audit(shop)
-    try audit.run(accepted: promised)
-    #expect(audit.sold == promised)
-    #expect(audit.rejected.isEmpty)
+  func storing(crash: String) throws { try Self.scene.expectOrders(after: crash) }
+
+  @Test(
+    "does so on MariaDB",
+    .timeLimit(.minutes(2)),
+    arguments: ["follow/before/1", "follow/after/1", "follow/after/4", "trim/after/1"]
+  )
+  func storingInMariaDB(crash: String) throws {
+    try Self.scene.expectOrders(after: crash, on: try SharedMariaDB.server.get())
   }
 
   @Test(
@@ -43,16 +32,7 @@ struct LogDeliveryCrashTests {
       "follow/after/3",
     ]
   )
-  func rejecting(crash: String) throws {
-    let (shop, promised) = try soldShop()
-    try shop.lowerDatabaseStock(to: 50)
-    _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try probe(shop, "work=yes").endedWell()
-    var audit = try Audit(shop, lowered: Int64(Self.stock - 50))
-    try audit.run(accepted: promised)
-    #expect(!audit.rejected.isEmpty && !audit.sold.isEmpty)
-    #expect(audit.sold.union(audit.rejected) == promised)
-  }
+  func rejecting(crash: String) throws { try Self.scene.expectRejections(after: crash) }
 
   @Test(
     "of the buyers' own process in mid-sale loses no purchase that was promised",
@@ -61,8 +41,9 @@ struct LogDeliveryCrashTests {
   )
   func selling(crash: String) throws {
     let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=9", "clicks=200", "work=yes", "crash=\(crash)").diedOfCrash())
-    let again = Set(try probe(shop, "seed=9", "clicks=200", "work=yes").endedWell())
+    let crowd = ["seed=9", "clicks=200", "work=yes"]
+    let promised = Set(try Self.scene.probe(shop, crowd + ["crash=\(crash)"]).diedOfCrash())
+    let again = Set(try Self.scene.probe(shop, crowd).endedWell())
     #expect(again.isSuperset(of: promised))
     var audit = try Audit(shop)
     try audit.run(accepted: again)

@@ -3,22 +3,8 @@ import Testing
 
 @Suite("A crash of the worker")
 struct WorkerCrashTests {
-  private static let stock = 100
-  private static let twinStock = 600
-
-  /// A shop whose crowd has bought, with no worker to record it.
-  private func soldShop() throws -> (shop: Shop, promised: Set<String>) {
-    let shop = try Shop()
-    let promised = Set(try shop.probe(stock: Self.stock, "seed=3", "clicks=40").endedWell())
-    #expect(promised.count > 20)
-    return (shop, promised)
-  }
-
-  private func crashAndFinish(_ shop: Shop, at crash: String, buckets: Int = 1) throws {
-    let stock = buckets == 1 ? Self.stock : Self.twinStock
-    _ = try shop.probe(stock: stock, "buckets=\(buckets)", "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try shop.probe(stock: stock, "buckets=\(buckets)", "work=yes").endedWell()
-  }
+  private static let scene = CrashScene.messages
+  private static let twins = CrashScene.twins
 
   @Test(
     "between reading, recording and acknowledging leaves each purchase one order",
@@ -28,13 +14,15 @@ struct WorkerCrashTests {
       "follow/before/1", "follow/after/1", "log/after/2",
     ]
   )
-  func recording(crash: String) throws {
-    let (shop, promised) = try soldShop()
-    try crashAndFinish(shop, at: crash)
-    var audit = try Audit(shop)
-    try audit.run(accepted: promised)
-    #expect(audit.sold == promised)
-    #expect(audit.rejected.isEmpty)
+  func recording(crash: String) throws { try Self.scene.expectOrders(after: crash) }
+
+  @Test(
+    "does so on MariaDB",
+    .timeLimit(.minutes(2)),
+    arguments: ["record/before/1", "record/after/1", "deliver/after/1", "follow/after/1"]
+  )
+  func recordingInMariaDB(crash: String) throws {
+    try Self.scene.expectOrders(after: crash, on: try SharedMariaDB.server.get())
   }
 
   @Test(
@@ -45,12 +33,7 @@ struct WorkerCrashTests {
       "deliver/after/3",
     ]
   )
-  func rejecting(crash: String) throws {
-    let (shop, promised) = try soldShop()
-    try shop.lowerDatabaseStock(to: 20)
-    try crashAndFinish(shop, at: crash)
-    try expectRejections(in: shop, promised)
-  }
+  func rejecting(crash: String) throws { try Self.scene.expectRejections(after: crash) }
 
   @Test(
     "while it stores a purchase from the log loses no order and no rejection",
@@ -61,12 +44,11 @@ struct WorkerCrashTests {
     ]
   )
   func storingFromLog(crash: String) throws {
-    let (shop, promised) = try soldShop()
-    try shop.lowerDatabaseStock(to: 20)
-    // The broker lost all its messages: what finishes the purchases now is their log alone.
-    #expect(try shop.server.call("DEL", Audit.topic) == 1)
-    try crashAndFinish(shop, at: crash)
-    try expectRejections(in: shop, promised)
+    try Self.scene.expectRejections(after: crash) { shop in
+      // The broker lost all its messages: what finishes the purchases now is their log alone.
+      let deleted = try shop.server.call("DEL", Audit.topic)
+      #expect(deleted == 1)
+    }
   }
 
   @Test(
@@ -78,11 +60,8 @@ struct WorkerCrashTests {
   )
   func conflicting(crash: String) throws {
     let (shop, promised, twins) = try twinShop()
-    try crashAndFinish(shop, at: crash, buckets: 2)
-    var audit = try Audit(shop, deadMessages: Int64(twins.count))
-    try audit.run(accepted: promised)
-    #expect(audit.sold == promised)
-    #expect(audit.dead == twins)
+    try Self.twins.crashAndFinish(shop, at: crash)
+    try expectConflicts(shop, promised, twins, deadMessages: twins.count)
   }
 
   @Test(
@@ -93,18 +72,12 @@ struct WorkerCrashTests {
   func conflictingInLog(crash: String) throws {
     let (shop, promised, twins) = try twinShop()
     #expect(try shop.server.call("DEL", Audit.topic) == 1)
-    try crashAndFinish(shop, at: crash, buckets: 2)
-    var audit = try Audit(shop)
-    try audit.run(accepted: promised)
-    #expect(audit.sold == promised)
-    #expect(audit.dead == twins)
+    try Self.twins.crashAndFinish(shop, at: crash)
+    try expectConflicts(shop, promised, twins, deadMessages: 0)
   }
 
-  /// A shop of two buckets, each of which has sold some tokens that the other has sold to another user.
   private func twinShop() throws -> (shop: Shop, promised: Set<String>, twins: Set<String>) {
-    let shop = try Shop()
-    let buying = try shop.probe(stock: Self.twinStock, "buckets=2", "seed=5", "clicks=120", "twins=yes")
-    let promised = Set(try buying.endedWell())
+    let (shop, promised) = try Self.twins.soldShop()
     let redis = try shop.server.connect()
     let twins = try promised.filter { token in
       try (0...1).allSatisfy { try redis.call("STOCK.GET", Audit.key(Shop.sku, $0), token)["state"] == "sold" }
@@ -113,11 +86,15 @@ struct WorkerCrashTests {
     return (shop, promised, twins)
   }
 
-  private func expectRejections(in shop: Shop, _ promised: Set<String>) throws {
-    var audit = try Audit(shop, lowered: Int64(Self.stock - 20))
+  private func expectConflicts(
+    _ shop: Shop,
+    _ promised: Set<String>,
+    _ twins: Set<String>,
+    deadMessages: Int
+  ) throws {
+    var audit = try Audit(shop, deadMessages: Int64(deadMessages))
     try audit.run(accepted: promised)
-    #expect(!audit.rejected.isEmpty)
-    #expect(!audit.sold.isEmpty)
-    #expect(audit.sold.union(audit.rejected) == promised)
+    #expect(audit.sold == promised)
+    #expect(audit.dead == twins)
   }
 }

@@ -9,6 +9,8 @@ enum Step: String {
   /// A batch of messages in the worker's hands: before it is handled, and after, when it is not acknowledged yet.
   case deliver
   case record, cancel, log, follow, trim
+  /// What a recovery does: makes a bucket anew, writes in what it lacks, has its log followed anew, thaws it.
+  case create, writeIn, adopt, thaw
 }
 
 enum Side: String { case before, after }

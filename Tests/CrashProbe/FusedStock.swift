@@ -6,7 +6,9 @@ struct FusedStock: StockService {
   let fuse: Fuse
 
   func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms, frozen: Bool) async throws(StockError) {
+    fuse.pass(.create, .before)
     try await stock.create(bucket, quantity: quantity, terms: terms, frozen: frozen)
+    fuse.pass(.create, .after)
   }
 
   func schedule(_ bucket: BucketID, limit: Int64?, opensMs: Int64?, closesMs: Int64?) async throws(StockError) {
@@ -115,11 +117,16 @@ struct FusedStock: StockService {
   func freeze(_ bucket: BucketID) async throws(StockError) { try await stock.freeze(bucket) }
 
   func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
+    fuse.pass(.thaw, .before)
     try await stock.thaw(bucket, epoch: epoch)
+    fuse.pass(.thaw, .after)
   }
 
   func record(_ entry: LostEntry, in bucket: BucketID) async throws(StockError) -> LostEntryOutcome {
-    try await stock.record(entry, in: bucket)
+    fuse.pass(.writeIn, .before)
+    let outcome = try await stock.record(entry, in: bucket)
+    fuse.pass(.writeIn, .after)
+    return outcome
   }
 
   func info(_ bucket: BucketID) async throws(StockError) -> BucketInfo { try await stock.info(bucket) }

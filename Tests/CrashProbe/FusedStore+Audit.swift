@@ -20,6 +20,10 @@ extension FusedStore {
     try await orders.restocks(of: sku, after: token, limit: limit)
   }
 
+  func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals? {
+    try await orders.countedTotals(of: sku)
+  }
+
   func repair(_ repairs: [OrderRepair]) async throws(OrderStoreError) -> [RepairOutcome] {
     try await orders.repair(repairs)
   }
@@ -33,7 +37,10 @@ extension FusedStore {
     _ old: LogPosition?,
     with new: LogPosition
   ) async throws(OrderStoreError) -> LogPosition? {
-    try await orders.replacePosition(of: bucket, old, with: new)
+    fuse.pass(.adopt, .before)
+    let position = try await orders.replacePosition(of: bucket, old, with: new)
+    fuse.pass(.adopt, .after)
+    return position
   }
 
   func claimBuckets(

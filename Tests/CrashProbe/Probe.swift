@@ -2,6 +2,7 @@ import Doorbuster
 import Foundation
 import Logging
 import Messaging
+import MySQLStore
 import Orders
 import RedisDriver
 import RedisStreams
@@ -11,11 +12,14 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL database=PATH sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
-///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [work=yes] [crash=STEP/SIDE/K]
+///     crash-probe redis=URL[,URL] database=PATH|URL sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
+///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [recover=yes] [work=yes|always]
+///         [crash=STEP/SIDE/K]
 ///
-/// With several servers in `redis` the messages are on the first. It puts the products on sale (once), lets a crowd buy, carts of several products too, and prints the token of each accepted purchase as its buyer
-/// hears of it. With `work` it also runs worker and check-back, and ends once nothing is on its way.
+/// It puts the products on sale (once), lets a crowd buy, and then one with carts of them, and prints the token of each
+/// accepted purchase as its buyer hears of it. With several servers the messages are on the first. With `recover` it
+/// recovers the sale first, which must be there. With `work` it also runs worker and check-back, and ends once nothing is on
+/// its way; with `work=always` it says `ready` and does nothing else, on a sale that is there, until it is killed.
 @main
 struct Probe {
   static func main() async {
@@ -32,7 +36,7 @@ struct Probe {
   /// All products, ``sku`` the first.
   private let skus: [SKU]
   private let stock: StockClient
-  private let store: SQLiteStore
+  private let store: any OrderStore
   private let doorbuster: Doorbuster
 
   private init(_ settings: Settings) async throws {
@@ -43,7 +47,7 @@ struct Probe {
     logger.logLevel = .warning
     let fuse = Fuse(try settings.crashPoint())
     let configuration = Self.configuration
-    store = try await SQLiteStore.open(path: settings.text("database"), strategy: .groupCommit, logger: logger)
+    store = try await Self.open(settings.text("database"), logger)
     stock = try await StockClient.connect(url: settings.text("redis"))
     let broker = RedisStreamsBroker(stock.router.clients[0], options: Self.options, logger: logger)
     doorbuster = try Doorbuster(
@@ -53,6 +57,13 @@ struct Probe {
       configuration: configuration,
       logger: logger
     )
+  }
+
+  private static func open(_ database: String, _ logger: Logger) async throws -> any OrderStore {
+    guard database.hasPrefix("mysql://") else {
+      return try await SQLiteStore.open(path: database, strategy: .groupCommit, logger: logger)
+    }
+    return try await MySQLStore.open(MySQLURL(database), logger: logger)
   }
 
   /// Scaled down, so that a test sees all bounds pass in seconds.
@@ -68,6 +79,7 @@ struct Probe {
     configuration.logKept = 0
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
+    configuration.recovery.restartGrace = .milliseconds(800)
     return configuration
   }
 
@@ -81,10 +93,13 @@ struct Probe {
   )
 
   private func run() async throws {
-    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
-    let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
-    for sku in skus {
-      _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    if settings.worksAlways {
+      tell("ready")
+    } else if settings.says("recover") {
+      let report = try await doorbuster.recover(sku)
+      guard report.isComplete else { throw ProbeError("not all was mended: \(report.findings)") }
+    } else {
+      try await createSale()
     }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
@@ -94,9 +109,10 @@ struct Probe {
         }
       }
       group.addTask {
+        while settings.worksAlways { try await Task.sleep(for: .seconds(3600)) }
         try await buy()
         try await buyCarts()
-        if settings.says("work") { try await waitUntilSettled() }
+        if settings.works { try await waitUntilSettled() }
         return true
       }
       while let isDone = try await group.next() {
@@ -109,9 +125,17 @@ struct Probe {
     await store.close()
   }
 
+  private func createSale() async throws {
+    let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
+    let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
+    for sku in skus {
+      _ = try await doorbuster.createSale(sku, stock: try settings.number("stock"), terms: terms, path: path)
+    }
+  }
+
   private func services() -> [@Sendable () async throws -> Void] {
     var services: [@Sendable () async throws -> Void] = [{ try await doorbuster.run() }]
-    if settings.says("work") {
+    if settings.works {
       services.append { try await doorbuster.worker().run() }
       services.append { try await doorbuster.checkBack().run() }
     }
@@ -135,7 +159,7 @@ struct Probe {
   private func buy(_ click: Purchase) async {
     for _ in 0..<20 {
       switch await doorbuster.purchase(click) {
-      case .accepted, .held: return tell(click.token)
+      case .accepted, .held: return tell(click.token.description)
       case .refused, .cancelled: return
       case .unknown, .failed: continue
       }
@@ -158,7 +182,7 @@ struct Probe {
   private func buy(_ cart: Cart) async {
     for _ in 0..<20 {
       switch await doorbuster.purchase(cart: cart) {
-      case .accepted: return tell(cart.token)
+      case .accepted: return tell(cart.token.description)
       case .refused, .cancelled: return
       case .unknown, .failed: continue
       }
@@ -166,8 +190,8 @@ struct Probe {
   }
 
   /// By `write`, past every buffer that would die with the process.
-  private func tell(_ token: Token) {
-    let line = token.bytes + [UInt8(ascii: "\n")]
+  private func tell(_ text: String) {
+    let line = Array((text + "\n").utf8)
     _ = write(1, line, line.count)
   }
 
@@ -196,6 +220,10 @@ struct Settings: Sendable {
   }
 
   func says(_ name: String) -> Bool { values[name] == "yes" }
+
+  var works: Bool { says("work") || worksAlways }
+
+  var worksAlways: Bool { values["work"] == "always" }
 
   func text(_ name: String) throws -> String {
     guard let value = values[name] else { throw ProbeError("\(name) is missing") }

@@ -103,6 +103,21 @@ struct SaleTests {
     #expect(try await code { _ = try await doorbuster.existingSale(sku) } == .bucketLost)
   }
 
+  @Test("A bucket that came up frozen is there, whatever it lacks, and stays frozen", arguments: FrozenReason.allCases)
+  func frozenBucket(reason: FrozenReason) async throws {
+    _ = try await create()
+    let id = try Sample.bucket(2)
+    servers.with { $0.stock.comeUp(id, reason) }
+    try await servers.schedule(id, limit: 7, opensMs: nil, closesMs: nil)
+    #expect(try await create().stock == 10)
+    #expect(try await doorbuster.existingSale(sku)?.stock == 10)
+    #expect(try await servers.info(id).frozen == reason)
+    servers.with { $0.stock.buckets[id] = nil }
+    try await servers.create(id, quantity: 99, terms: SaleTerms(buckets: 3))
+    try await servers.freeze(id)
+    #expect(try await code { _ = try await create() } == .saleDiffers)
+  }
+
   @Test("A sale that no one knows is an error, and a purchase of it fails with nothing taken")
   func unknownSale() async throws {
     #expect(try await doorbuster.existingSale(sku) == nil)

@@ -9,7 +9,7 @@ import Testing
 struct MySQLFaultTests {
   @Test("Wrong credentials and an unknown database are named, without the password")
   func refused() async throws {
-    let server = try await SharedServer.get()
+    let server = try await SharedMariaDB.get()
     let port = server.port
     for (url, code) in [
       ("mysql://shop:wrong-hunter2@127.0.0.1:\(port)/shop", OrderStoreError.Code.notAuthorized),

@@ -4,16 +4,6 @@ import OrderStoreContract
 import Orders
 import TestServers
 
-/// The server that all tests share; those that stop it or fill it have one of their own.
-enum SharedServer {
-  // What it holds need not outlive it.
-  private static let server = Result {
-    try MariaDBServer(.init(flushLogAtCommit: 0, lines: ["innodb-flush-method=nosync"]))
-  }
-
-  static func get() async throws -> MariaDBServer { try await aside { try server.get() } }
-}
-
 /// Lets a few tests at a time have their databases: hundreds of stores at once, with eight threads each, would wait for
 /// each other past every bound.
 actor Slots {
@@ -58,7 +48,7 @@ final class MySQLFixture: OrderStoreFixture {
   ) async throws -> MySQLFixture {
     await Slots.shared.take()
     do {
-      let server = if let server { server } else { try await SharedServer.get() }
+      let server = if let server { server } else { try await SharedMariaDB.get() }
       return MySQLFixture(options, on: server, database: try await aside { try server.makeDatabase() })
     } catch {
       await Slots.shared.give()

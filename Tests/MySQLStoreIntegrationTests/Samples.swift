@@ -1,4 +1,3 @@
-import Foundation
 import MySQLStore
 import Orders
 import Stock
@@ -29,22 +28,6 @@ func errorOf<Value>(_ call: () async throws -> Value) async -> OrderStoreError? 
 }
 
 func codeOf<Value>(_ call: () async throws -> Value) async -> OrderStoreError.Code? { await errorOf(call)?.code }
-
-/// Runs what blocks (starting a server, say) where it holds up none of the few threads that all tests share.
-func aside<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-  try await withCheckedThrowingContinuation { done in
-    Thread.detachNewThread { done.resume(with: Result(catching: body)) }
-  }
-}
-
-/// Waits without blocking a thread until `condition` holds, for two minutes at most.
-func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
-  let end = ContinuousClock.now + .seconds(120)
-  while try await !condition() {
-    guard ContinuousClock.now < end else { throw OrderStoreError(.unavailable, "waited in vain for \(what)") }
-    try await Task.sleep(for: .milliseconds(2))
-  }
-}
 
 /// A number that tasks and scripts share.
 final class Counter: Sendable {

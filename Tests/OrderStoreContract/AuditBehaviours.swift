@@ -45,6 +45,27 @@ extension OrderStoreBehaviour {
       #expect(try await store.restocks(of: otherSKU, after: nil, limit: 2) == [])
       await store.close()
     },
+    OrderStoreBehaviour("totals are kept as the orders make them, by state, and none of another product's") { fixture in
+      let store = try await fixture.openWithSale()
+      #expect(try await store.countedTotals(of: otherSKU) == nil)
+      _ = try await store.create(makeSale(otherSKU))
+      _ = try await store.record([makeOrder("x", quantity: 50, sku: otherSKU)])
+      _ = try await store.restock(sku, token: Token("r"), quantity: 20)
+      let empty = SaleTotals(stock: 120, orders: [:], units: [:], restocked: 20)
+      #expect(try await store.countedTotals(of: sku) == CountedTotals(kept: empty, counted: empty))
+      for (index, state) in OrderState.allCases.enumerated() {
+        let orders = try (0...index).map { try makeOrder("\(state)-\($0)", quantity: 2) }
+        _ = try await store.repair(orders.map { OrderRepair.record($0, as: state) })
+      }
+      let totals = SaleTotals(
+        stock: 114,
+        orders: [.held: 1, .sold: 2, .cancelled: 3, .rejected: 4],
+        units: [.held: 2, .sold: 4, .cancelled: 6, .rejected: 8],
+        restocked: 20
+      )
+      #expect(try await store.countedTotals(of: sku) == CountedTotals(kept: totals, counted: totals))
+      await store.close()
+    },
     OrderStoreBehaviour("a position is replaced only where it is what its caller believes") { fixture in
       let store = try await fixture.openWithSale()
       let (old, new) = (LogPosition(epoch: 7, sequence: 3), LogPosition(epoch: 9, sequence: 0))

@@ -6,15 +6,34 @@ public enum AppendOnlyFile {
   ///
   /// `SELECT` is left out. What is not flushed yet by the server is not seen.
   public static func commands(of server: RedisServer) throws -> [[RESP]] {
+    try files(of: server).filter { !$0.hasSuffix(".rdb") }.flatMap(read)
+  }
+
+  /// How many bytes the newest incremental file has.
+  public static func bytes(of server: RedisServer) throws -> Int {
+    guard let file = try files(of: server).last else { return 0 }
+    let attributes = try FileManager.default.attributesOfItem(atPath: file)
+    return (attributes[.size] as? Int) ?? 0
+  }
+
+  /// Cuts the newest incremental file of a server that is down to so many bytes, as the loss of the machine does with
+  /// what was not flushed to its disk.
+  public static func cut(_ server: RedisServer, to bytes: Int) throws {
+    guard let file = try files(of: server).last, let handle = FileHandle(forWritingAtPath: file) else {
+      throw TestServerError.launch("the server in \(server.directory.path) has no append-only file")
+    }
+    try handle.truncate(atOffset: UInt64(bytes))
+    try handle.close()
+  }
+
+  /// Base and incremental files, in their order.
+  private static func files(of server: RedisServer) throws -> [String] {
     let directory = server.directory.file("appendonlydir")
     let manifest = try String(contentsOfFile: directory + "/appendonly.aof.manifest", encoding: .utf8)
-    var commands: [[RESP]] = []
-    for line in manifest.split(separator: "\n") {
+    return manifest.split(separator: "\n").compactMap { line in
       let words = line.split(separator: " ")
-      guard words.count == 6, !words[1].hasSuffix(".rdb") else { continue }
-      commands += try read(directory + "/" + words[1])
+      return words.count == 6 ? directory + "/" + words[1] : nil
     }
-    return commands
   }
 
   private static func read(_ path: String) throws -> [[RESP]] {

@@ -76,7 +76,7 @@ public struct RedisServerOptions: Sendable {
   }
 }
 
-/// The files that `scripts/build` leaves.
+/// The files that `scripts/build` and the tests' build leave.
 public enum BuiltFiles {
   /// The root of this package.
   public static let root = URL(fileURLWithPath: #filePath)
@@ -93,6 +93,17 @@ public enum BuiltFiles {
 
   /// The command line: what `DOORBUSTER_CLI` names, else `build/doorbuster`.
   public static func commandLine() throws -> String { try existing("DOORBUSTER_CLI", "build/doorbuster") }
+
+  /// A program that is built with the tests, which the build leaves beside them.
+  public static func beside(_ name: String) throws -> String {
+    var directory = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    while directory.path != "/" {
+      directory.deleteLastPathComponent()
+      let file = directory.appendingPathComponent(name).path
+      if FileManager.default.isExecutableFile(atPath: file) { return file }
+    }
+    throw TestServerError.launch("there is no \(name) beside \(CommandLine.arguments[0])")
+  }
 
   private static func existing(_ variable: String, _ path: String) throws -> String {
     let file = ProcessInfo.processInfo.environment[variable] ?? root + "/" + path

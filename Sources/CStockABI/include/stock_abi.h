@@ -146,8 +146,9 @@ const char *stock_fault_meaning(stock_fault fault);
 // The name of the keyspace event.
 const char *stock_turn_word(stock_turn turn);
 
-// Bounds of what a request or a payload may say.
+// How many statuses there are, and bounds of what a request or a payload may say.
 enum {
+    STOCK_STATUS_COUNT = STOCK_UNKNOWN + 1,
     STOCK_NAME_BYTES_MAX = 128,
     STOCK_TRANSFER_BYTES_MAX = 192,
     STOCK_BUCKETS_MAX = 16384,

@@ -46,7 +46,7 @@ struct Reconciler {
 
   private mutating func compare() async throws(DoorbusterError) {
     let stock = try await persistentStockDifference()
-    if repairs, stock != nil { _ = try await access.repair(.recount(access.sku)) }
+    if repairs { try await recountQuietly() }
     if access.sale.path != .database {
       try await requireBuckets()
       try await checkTransfers()
@@ -111,11 +111,12 @@ struct Reconciler {
 
   // MARK: The database's stock
 
-  /// The stock, and what the rows make of it, where they differ.
+  /// The stock, and what the orders themselves make of it, where they differ. Kept totals don't count here: an edit by hand
+  /// may have passed them by.
   private func stockDifference() async throws(DoorbusterError) -> (stock: Int64, byRows: Int64)? {
-    let totals = try await access.totals()
-    let byRows = totals.stock(of: access.sale)
-    return totals.stock == byRows ? nil : (totals.stock, byRows)
+    let counted = try await access.countedTotals().counted
+    let byRows = counted.stock(of: access.sale)
+    return counted.stock == byRows ? nil : (counted.stock, byRows)
   }
 
   /// A difference that two readings agree on: orders come in between.
@@ -131,7 +132,9 @@ struct Reconciler {
   }
 
   private func recountQuietly() async throws(DoorbusterError) {
-    if try await stockDifference() != nil { _ = try await access.repair(.recount(access.sku)) }
+    let totals = try await access.countedTotals()
+    guard totals.kept != totals.counted || totals.counted.stock != totals.counted.stock(of: access.sale) else { return }
+    _ = try await access.repair(.recount(access.sku))
   }
 }
 

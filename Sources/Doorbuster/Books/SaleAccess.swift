@@ -61,6 +61,12 @@ struct SaleAccess: Sendable {
     return totals
   }
 
+  func countedTotals() async throws(DoorbusterError) -> CountedTotals {
+    let totals = try await askDatabase { orders throws(OrderStoreError) in try await orders.countedTotals(of: sku) }
+    guard let totals else { throw .unknownSale(sku) }
+    return totals
+  }
+
   func positions() async throws(DoorbusterError) -> [Int: LogPosition] {
     try await askDatabase { orders throws(OrderStoreError) in try await orders.positions(of: sku) }
   }

@@ -90,6 +90,13 @@ extension ModelServers {
     try orders { state throws(OrderStoreError) in state.orders.restockPage(of: sku, after: token, limit: limit) }
   }
 
+  /// Its totals are counted whenever they are asked for.
+  func countedTotals(of sku: SKU) async throws(OrderStoreError) -> CountedTotals? {
+    try orders { state throws(OrderStoreError) in
+      state.orders.totals(of: sku).map { CountedTotals(kept: $0, counted: $0) }
+    }
+  }
+
   func repair(_ repairs: [OrderRepair]) async throws(OrderStoreError) -> [RepairOutcome] {
     try orders { state throws(OrderStoreError) in repairs.map { state.orders.repair($0) } }
   }
