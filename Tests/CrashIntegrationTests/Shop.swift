@@ -13,7 +13,7 @@ struct Shop {
 
   var server: RedisServer { servers[0] }
 
-  init(servers count: Int = 1, on mariaDB: MariaDBServer? = nil) throws {
+  init(on mariaDB: MariaDBServer? = nil, servers count: Int = 1) throws {
     servers = try (0..<count).map { _ in try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: .always)) }
     files = try TemporaryDirectory()
     if let mariaDB {
