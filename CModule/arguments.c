@@ -77,24 +77,12 @@ bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString
            refuse_number(ctx, what, argument, min, max);
 }
 
-static bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
-                        size_t count) {
+bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
+                 size_t count) {
     char must[64];
     snprintf(must, sizeof must, "1 to %zu bytes, not %zu", bytes_max, count);
     reply_argument_error(ctx, what, argument, must);
     return false;
-}
-
-bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
-    name->start = RedisModule_StringPtrLen(argument, &name->count);
-    return (name->count >= 1 && name->count <= STOCK_NAME_BYTES_MAX) ||
-           refuse_name(ctx, what, argument, STOCK_NAME_BYTES_MAX, name->count);
-}
-
-bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name) {
-    name->start = RedisModule_StringPtrLen(argument, &name->count);
-    return (name->count >= 1 && name->count <= STOCK_TRANSFER_BYTES_MAX) ||
-           refuse_name(ctx, what, argument, STOCK_TRANSFER_BYTES_MAX, name->count);
 }
 
 bool parse_restock_quantity(RedisModuleCtx *ctx, const RedisModuleString *argument, int64_t *quantity) {

@@ -30,10 +30,24 @@ int reply_named_error(RedisModuleCtx *ctx, const char *code, const char *what, c
 // Decimal, without sign (but `-` where the least is negative), blanks, leading zeros or exponent.
 bool parse_number(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, int64_t min, int64_t max,
                   int64_t *number);
+bool refuse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, size_t bytes_max,
+                 size_t count);
+static inline bool parse_bytes(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument,
+                               size_t bytes_max, stock_bytes *bytes) {
+    bytes->start = RedisModule_StringPtrLen(argument, &bytes->count);
+    return (bytes->count >= 1 && bytes->count <= bytes_max) ||
+           refuse_name(ctx, what, argument, bytes_max, bytes->count);
+}
 // A user or token: 1 to STOCK_NAME_BYTES_MAX bytes.
-bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name);
+static inline bool parse_name(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument,
+                              stock_bytes *name) {
+    return parse_bytes(ctx, what, argument, STOCK_NAME_BYTES_MAX, name);
+}
 // A transfer's name: 1 to STOCK_TRANSFER_BYTES_MAX bytes.
-bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument, stock_bytes *name);
+static inline bool parse_transfer(RedisModuleCtx *ctx, const char *what, const RedisModuleString *argument,
+                                  stock_bytes *name) {
+    return parse_bytes(ctx, what, argument, STOCK_TRANSFER_BYTES_MAX, name);
+}
 // The units of a restock: positive or negative.
 bool parse_restock_quantity(RedisModuleCtx *ctx, const RedisModuleString *argument, int64_t *quantity);
 // One of the words, in any case; `*index` tells which.

@@ -28,6 +28,39 @@ public struct CheckBack: Service, MessageChecker {
   }
 
   public func check(_ half: HalfMessage) async -> CheckDecision {
+    let decision =
+      if case .cart(let message) = try? OrderMessage(decoding: half.message.body) {
+        await check(message)
+      } else {
+        await checkPurchase(half)
+      }
+    if case .undecided(let reason) = decision {
+      logger.warning("half message \(half.id) is undecided after \(half.checks + 1) checks: \(reason)")
+    }
+    return decision
+  }
+
+  private func check(_ cart: CartMessage) async -> CheckDecision {
+    var machine = CartCheckMachine(cart)
+    var action = machine.start()
+    while true {
+      do throws(StockError) {
+        switch action {
+        case .fence(let token, let bucket):
+          action = machine.fenced(try await stock.fence(token, in: bucket))
+        case .lookUp(let token, let bucket):
+          action = machine.found(try await stock.purchase(token, in: bucket))
+        case .giveBack(let token, let bucket):
+          action = machine.gaveBack(try await stock.cancel(token, in: bucket, fence: true, offSale: false))
+        case .decide(let decision): return decision
+        }
+      } catch {
+        action = machine.stockFailed(error)
+      }
+    }
+  }
+
+  private func checkPurchase(_ half: HalfMessage) async -> CheckDecision {
     let machine = CheckMachine(half)
     var action = machine.start()
     while true {
@@ -37,11 +70,7 @@ public struct CheckBack: Service, MessageChecker {
           action = machine.fenced(try await stock.fence(token, in: bucket))
         case .lookUp(let token, let bucket):
           action = machine.found(try await stock.purchase(token, in: bucket))
-        case .decide(let decision):
-          if case .undecided(let reason) = decision {
-            logger.warning("half message \(half.id) is undecided after \(half.checks + 1) checks: \(reason)")
-          }
-          return decision
+        case .decide(let decision): return decision
         }
       } catch {
         action = machine.stockFailed(error)

@@ -23,6 +23,7 @@ extension Doorbuster {
       access,
       repairs: repair,
       overdue: configuration.storeFromLogAfter,
+      cartHold: configuration.cartHold,
       progress: progress
     )
     var report = try await reconciler.run()

@@ -16,6 +16,14 @@ public struct DoorbusterConfiguration: Sendable {
   /// A live purchase of this age without an order is stored from the log. At least ``firstCheck``.
   public var storeFromLogAfter: Duration = .seconds(15)
 
+  /// How long a cart's lines are held until they are confirmed; at least four times ``firstCheck``, in whole ms.
+  ///
+  /// A cart whose orchestrator dies is decided by its first check; what is left of this time is for the workers to confirm its
+  /// lines. One that is not decided or confirmed by then, because a server can't be reached for so long, is over: its
+  /// lines go back on sale by themselves. All processes of a deployment share it: by the length of a hold a worker
+  /// tells a cart's from a buyer's. (A buyer's own hold of exactly that length is made 1 ms longer.)
+  public var cartHold: Duration = .seconds(120)
+
   /// Refused purchases whose half message is being rolled back behind the answer's back. Beyond it the answer waits.
   public var rollBacksMax = 8192
   /// How many roll-backs are sent at a time.
@@ -61,6 +69,13 @@ public struct DoorbusterConfiguration: Sendable {
         requirement: "at least the broker's first check, \(firstCheck)"
       )
     }
+    guard cartHold >= firstCheck * 4, cartHold == .milliseconds(cartHold.wholeMs) else {
+      throw InvalidInput(
+        argument: "cartHold",
+        value: "\(cartHold)".utf8,
+        requirement: "at least four times the broker's first check, \(firstCheck * 4), in whole ms"
+      )
+    }
     try Self.check("rollBacksMax", rollBacksMax, in: 0...1_000_000)
     try Self.check("rollBackLanes", rollBackLanes, in: 1...1024)
     try Self.check("consumers", consumers, in: 1...256)
@@ -75,6 +90,9 @@ public struct DoorbusterConfiguration: Sendable {
     try Self.check("upkeepInterval", upkeepInterval)
     try recovery.validate()
   }
+
+  /// A buyer's hold, which is never as long as a cart's.
+  func toldFromCarts(_ holdMs: Int64?) -> Int64? { holdMs == cartHold.wholeMs ? cartHold.wholeMs + 1 : holdMs }
 
   private static func check(_ name: String, _ value: Int, in bounds: ClosedRange<Int>) throws(InvalidInput) {
     guard bounds.contains(value) else {

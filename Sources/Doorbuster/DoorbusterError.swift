@@ -26,8 +26,11 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let restockShort = Code("restock-short")
     /// Several buckets hold a live purchase of this token.
     public static let ambiguousToken = Code("ambiguous-token")
-    /// The token names a purchase of another user or quantity, on the path `database`.
+    /// The token names a purchase of another user or quantity, on the path `database`; or it has bought some of a cart's
+    /// products before and others not.
     public static let tokenMismatch = Code("token-mismatch")
+    /// A cart's product is sold on a path that takes no carts.
+    public static let pathWithoutCarts = Code("path-without-carts")
     /// The work was stopped before its end. The same call goes on with it.
     public static let interrupted = Code("interrupted")
     /// An argument is outside its bounds.

@@ -15,7 +15,7 @@ struct FollowMachine {
     case loadPosition
     case readEpoch
     case read(after: LogPosition)
-    /// Asks what the bucket knows of tokens that were written in.
+    /// Asks what the bucket knows of tokens whose events don't tell it.
     case lookUp([Token])
     case follow(LogBatch)
     /// Finds out whether orders whose stock is short are to wait.
@@ -37,6 +37,8 @@ struct FollowMachine {
     var idleIntervalMs: Int64
     /// Age at which a purchase is stored from the log, where messages deliver.
     var overdueMs: Int64
+    /// How long a cart's holds last.
+    var cartHoldMs: Int64
   }
 
   private enum State {
@@ -95,10 +97,10 @@ struct FollowMachine {
     }
     quietMs = settings.intervalMs
     isFull = events.count >= settings.batchMax
-    let writtenIn = LogReading.writtenIn(events)
-    guard writtenIn.isEmpty else {
+    let untold = LogReading.untold(in: events, rules(nowMs: nowMs))
+    guard untold.isEmpty else {
       state = .lookingUp(position, events)
-      return .lookUp(writtenIn)
+      return .lookUp(untold)
     }
     return follow(position, events, [:], nowMs: nowMs)
   }
@@ -205,14 +207,27 @@ extension FollowMachine {
     _ records: [Token: PurchaseRecord],
     nowMs: Int64
   ) -> Action {
-    let rules = LogReading.Rules(courier: settings.courier, overdueMs: nowMs - settings.overdueMs)
     do throws(StockError) {
       return follow(
-        try LogReading(bucket: bucket, from: position, events: events, records: records, rules: rules)
+        try LogReading(
+          bucket: bucket,
+          from: position,
+          events: events,
+          records: records,
+          rules: rules(nowMs: nowMs)
+        )
       )
     } catch {
       return halt(error.message)
     }
+  }
+
+  private func rules(nowMs: Int64) -> LogReading.Rules {
+    LogReading.Rules(
+      courier: settings.courier,
+      overdueMs: nowMs - settings.overdueMs,
+      cartHoldMs: settings.cartHoldMs
+    )
   }
 
   private mutating func follow(_ reading: LogReading, count: Int? = nil) -> Action {

@@ -8,6 +8,8 @@ struct LogReading: Hashable, Sendable {
     var courier: Courier
     /// Where messages deliver: purchases made up to then, whose message is overdue.
     var overdueMs: Int64
+    /// How long a cart's holds last.
+    var cartHoldMs: Int64
 
     func stores(_ event: StockEvent) -> Bool {
       switch courier {
@@ -22,7 +24,7 @@ struct LogReading: Hashable, Sendable {
   private(set) var from: LogPosition
   private(set) var steps: ArraySlice<LogBatch.Step>
 
-  /// - Parameter records: what the bucket knows of tokens that were written in (``writtenIn(_:)``).
+  /// - Parameter records: what the bucket knows of tokens that were written in and of overdue holds (``untold(in:_:)``).
   /// - Throws: ``StockError`` `protocolViolation` where the events leave a gap or carry impossible names.
   init(
     bucket: BucketID,
@@ -82,12 +84,24 @@ struct LogReading: Hashable, Sendable {
     }
   }
 
-  /// The tokens of purchases that `STOCK.RECORD` wrote in. Their events don't tell how they stand.
-  static func writtenIn(_ events: [StockEvent]) -> [Token] {
-    events.compactMap { event in
-      guard event.action == .record, event.user != nil, let token = event.token else { return nil }
-      return try? Token(bytes: token)
+  /// The tokens of purchases whose events don't tell how they are to be stored: those that `STOCK.RECORD` wrote in; and
+  /// overdue holds that the run does not end, as the ones of an undecided cart are no orders yet.
+  static func untold(in events: [StockEvent], _ rules: Rules) -> [Token] {
+    var tokens: [[UInt8]] = []
+    var ended: Set<[UInt8]> = []
+    // Backwards, so that a hold's end is met before it.
+    for event in events.reversed() {
+      guard let token = event.token else { continue }
+      switch event.action {
+      case .record: if event.user != nil { tokens.append(token) }
+      case .hold:
+        let isTold = ended.contains(token) || rules.courier == .log || !rules.stores(event)
+        if !isTold { tokens.append(token) }
+      case .confirm, .cancel, .expire: ended.insert(token)
+      case .create, .add, .deduct, .fence, .withdraw, .deposit, .rebalance, .schedule, .freeze, .thaw: break
+      }
     }
+    return tokens.reversed().compactMap { try? Token(bytes: $0) }
   }
 }
 
@@ -133,11 +147,20 @@ private struct EventReader {
 
   private mutating func purchased(_ event: StockEvent, as first: OrderState) throws(StockError) -> LogBatch.Entry {
     let order = try Order(event, of: bucket)
-    guard let end = ends[order.purchase.token.bytes] else {
-      return .purchased(order, state: first, storeIfMissing: rules.stores(event))
-    }
+    guard let end = ends[order.purchase.token.bytes] else { return standing(order, event, as: first) }
     stored.insert(order.purchase.token.bytes)
     return .purchased(order, state: end, storeIfMissing: end == .cancelled || rules.stores(event))
+  }
+
+  /// A purchase that the run does not end. A hold may have moved on since, beyond the run; while it is an undecided cart's
+  /// it is not stored, and the position waits for it: no longer than such a hold lasts.
+  private func standing(_ order: Order, _ event: StockEvent, as first: OrderState) -> LogBatch.Entry {
+    guard event.action == .hold, let record = records[order.purchase.token] else {
+      return .purchased(order, state: first, storeIfMissing: rules.stores(event))
+    }
+    let isStored =
+      record.state == .cancelled || (rules.stores(event) && !record.isCartHold(lastingMs: rules.cartHoldMs))
+    return .purchased(order, state: record.state.ofOrder, storeIfMissing: isStored)
   }
 
   private func moved(_ event: StockEvent, to state: OrderState) throws(StockError) -> LogBatch.Entry? {
@@ -174,6 +197,15 @@ private struct EventReader {
   }
 
   private static func user(_ bytes: [UInt8]) throws(InvalidInput) -> UserID { try UserID(bytes: bytes) }
+}
+
+extension PurchaseRecord {
+  /// Whether it is the hold of a cart that is not decided, or not confirmed yet. A cart's holds are told by their length,
+  /// which no buyer's hold has.
+  func isCartHold(lastingMs cartHoldMs: Int64) -> Bool {
+    guard state == .held, let timestampMs, let expiresMs else { return false }
+    return expiresMs - timestampMs == cartHoldMs
+  }
 }
 
 extension PurchaseState {

@@ -9,6 +9,7 @@ final class OrderRecorder: MessageHandler {
   private let orders: any OrderStore
   private let settler: Settler
   private let reliever: Reliever
+  private let carts: CartRecorder
   private let clock: any SaleClock
   private let tally: WorkerTally
   private let logger: Logger
@@ -18,6 +19,7 @@ final class OrderRecorder: MessageHandler {
     self.orders = orders
     settler = Settler(stock: stock)
     reliever = Reliever(stock: stock, orders: orders, logger: logger)
+    carts = CartRecorder(stock: stock, orders: orders, settler: settler, reliever: reliever, tally: tally)
     self.clock = clock
     self.tally = tally
     self.logger = logger
@@ -53,6 +55,10 @@ final class OrderRecorder: MessageHandler {
       case .settle(let settlements):
         tally.add(settlements)
         action = machine.settled(await settler.settle(settlements))
+      case .handleCarts(let machines):
+        let (handled, fault) = await carts.handle(machines)
+        if let fault { waitMs = hold(fault) }
+        action = machine.cartsHandled(handled)
       case .finish(let dispositions):
         tally.add(dispositions)
         report(dispositions, of: deliveries)

@@ -19,10 +19,8 @@ public struct PurchaseMessage: Hashable, Sendable {
   /// Whether the units are held for the buyer, to be confirmed.
   public var isHeld: Bool
 
-  private static let soldVersion: UInt8 = 1
-  private static let heldVersion: UInt8 = 2
-  /// The newest version that this program reads.
-  public static let version = heldVersion
+  static let soldVersion: UInt8 = 1
+  static let heldVersion: UInt8 = 2
   static let bucketMax = 16383
 
   public init(purchase: Purchase, bucket: Int, createdAtMs: Int64, isHeld: Bool = false) {
@@ -40,29 +38,25 @@ public struct PurchaseMessage: Hashable, Sendable {
   public var bucketID: BucketID { BucketID(sku: purchase.sku, index: bucket) }
 
   public func encoded() -> [UInt8] {
-    let sku = purchase.sku.text.utf8
-    let user = purchase.user.bytes
-    let token = purchase.token.bytes
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(4 + sku.count + user.count + token.count + 8 + 3 + 8)
-    bytes.append(isHeld ? Self.heldVersion : Self.soldVersion)
-    bytes.append(UInt8(truncatingIfNeeded: sku.count))
-    bytes.append(contentsOf: sku)
-    bytes.append(UInt8(truncatingIfNeeded: user.count))
-    bytes.append(contentsOf: user)
-    bytes.append(UInt8(truncatingIfNeeded: token.count))
-    bytes.append(contentsOf: token)
-    Self.append(UInt64(purchase.quantity), to: &bytes)
-    Self.append(UInt64(bucket), to: &bytes)
-    Self.append(UInt64(createdAtMs), to: &bytes)
-    return bytes
+    var writer = MessageWriter(version: isHeld ? Self.heldVersion : Self.soldVersion, capacity: 160)
+    writer.name(purchase.sku.text.utf8)
+    writer.name(purchase.user.bytes)
+    writer.name(purchase.token.bytes)
+    writer.number(UInt64(purchase.quantity))
+    writer.number(UInt64(bucket))
+    writer.number(UInt64(createdAtMs))
+    return writer.bytes
   }
 
   /// - Throws: ``PurchaseMessageError`` for anything that ``encoded()`` doesn't make.
   public init(decoding bytes: [UInt8]) throws(PurchaseMessageError) {
-    var reader = Reader(bytes: bytes)
+    var reader = MessageReader(bytes: bytes)
     let version = try reader.byte("version")
-    guard version == Self.soldVersion || version == Self.heldVersion else { throw .newerVersion(version) }
+    switch version {
+    case Self.soldVersion, Self.heldVersion: break
+    case CartMessage.version: throw .malformed("it is a cart's")
+    default: throw .newerVersion(version)
+    }
     let skuBytes = try reader.name("SKU")
     let userBytes = try reader.name("user")
     let tokenBytes = try reader.name("token")
@@ -89,18 +83,9 @@ public struct PurchaseMessage: Hashable, Sendable {
   func message(topic: Topic) -> Message {
     Message(topic: topic, key: purchase.token.bytes, body: encoded())
   }
-
-  private static func append(_ number: UInt64, to bytes: inout [UInt8]) {
-    var rest = number
-    while rest >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest >>= 7
-    }
-    bytes.append(UInt8(truncatingIfNeeded: rest))
-  }
 }
 
-/// A message body that is not a purchase.
+/// A message body that is neither a purchase nor a cart.
 public enum PurchaseMessageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// It was written by a program of another version.
   case newerVersion(UInt8)
@@ -109,45 +94,8 @@ public enum PurchaseMessageError: Error, Hashable, Sendable, CustomStringConvert
   public var description: String {
     switch self {
     case .newerVersion(let version):
-      "purchase message of version \(version); this program knows versions 1 to \(PurchaseMessage.version)"
+      "purchase message of version \(version); this program knows versions 1 to \(OrderMessage.version)"
     case .malformed(let what): "malformed purchase message: \(what)"
     }
-  }
-}
-
-/// Reads within bounds, whatever the bytes are.
-private struct Reader {
-  let bytes: [UInt8]
-  var position = 0
-
-  init(bytes: [UInt8]) { self.bytes = bytes }
-
-  var isAtEnd: Bool { position == bytes.count }
-
-  mutating func byte(_ what: String) throws(PurchaseMessageError) -> UInt8 {
-    guard position < bytes.count else { throw .malformed("it ends before its \(what)") }
-    defer { position += 1 }
-    return bytes[position]
-  }
-
-  mutating func name(_ what: String) throws(PurchaseMessageError) -> ArraySlice<UInt8> {
-    let count = Int(try byte(what))
-    guard bytes.count - position >= count else { throw .malformed("it ends within its \(what)") }
-    defer { position += count }
-    return bytes[position..<position + count]
-  }
-
-  mutating func number(_ what: String, max: UInt64) throws(PurchaseMessageError) -> UInt64 {
-    var value: UInt64 = 0
-    for shift in stride(from: UInt64(0), to: 56, by: 7) {
-      let next = try byte(what)
-      value |= UInt64(next & 0x7F) << shift
-      if next & 0x80 == 0 {
-        guard next != 0 || shift == 0 else { throw .malformed("its \(what) is not in its shortest form") }
-        guard value <= max else { throw .malformed("its \(what) is \(value); it must be \(max) at most") }
-        return value
-      }
-    }
-    throw .malformed("its \(what) is too long")
   }
 }

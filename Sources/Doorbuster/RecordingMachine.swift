@@ -14,6 +14,8 @@ struct RecordingMachine {
     case relieve([ShortageMachine])
     /// What remains to be done in the buckets, one disposition each in their order.
     case settle([SettlementMachine])
+    /// Carts, one disposition each in their order.
+    case handleCarts([CartDeliveryMachine])
     /// One disposition per delivery.
     case finish([Disposition])
   }
@@ -37,6 +39,8 @@ struct RecordingMachine {
   private var shortPlaces: [[Int]] = []
   private var settlements: [SettlementMachine] = []
   private var settlementPlaces: [Int] = []
+  private var carts: [CartDeliveryMachine] = []
+  private var cartPlaces: [Int] = []
 
   init(_ deliveries: [Delivery]) {
     dispositions = Array(repeating: nil, count: deliveries.count)
@@ -46,13 +50,16 @@ struct RecordingMachine {
     sold.places.reserveCapacity(deliveries.count)
     for (place, delivery) in deliveries.enumerated() {
       do {
-        let message = try PurchaseMessage(decoding: delivery.message.body)
-        if message.isHeld {
+        switch try OrderMessage(decoding: delivery.message.body) {
+        case .purchase(let message) where message.isHeld:
           held.orders.append(message.order)
           held.places.append(place)
-        } else {
+        case .purchase(let message):
           sold.orders.append(message.order)
           sold.places.append(place)
+        case .cart(let message):
+          carts.append(CartDeliveryMachine(message))
+          cartPlaces.append(place)
         }
       } catch {
         dispositions[place] = .deadLetter(error.description)
@@ -114,6 +121,13 @@ struct RecordingMachine {
     return next()
   }
 
+  mutating func cartsHandled(_ handled: [Disposition]) -> Action {
+    for (place, disposition) in zip(cartPlaces, handled) { dispositions[place] = disposition }
+    carts = []
+    cartPlaces = []
+    return next()
+  }
+
   private mutating func note(_ outcome: RecordOutcome, of order: Order, at place: Int) {
     let settlement = SettlementMachine(order: order, outcome: outcome)
     if case .done(let disposition) = settlement.start() {
@@ -132,6 +146,7 @@ struct RecordingMachine {
     if let part = parts.last { return .record(Array(part.orders), as: part.state) }
     if !short.isEmpty { return .relieve(shortages()) }
     if !settlements.isEmpty { return .settle(settlements) }
+    if !carts.isEmpty { return .handleCarts(carts) }
     return .finish(
       dispositions.map { $0 ?? .retry("the batch ended without a word on it", countsAsAttempt: false) }
     )

@@ -13,10 +13,34 @@ struct Reliever: Sendable {
 
   /// One outcome per order of the machine's.
   func relieve(_ shortage: ShortageMachine) async -> [RecordOutcome] {
+    switch await run(shortage) {
+    case .orders(let outcomes): outcomes
+    case .cart: []
+    }
+  }
+
+  /// What becomes of the machine's cart.
+  func relieve(cart shortage: ShortageMachine) async -> CartRecordOutcome {
+    switch await run(shortage) {
+    case .orders: .refused("a cart was to be relieved, and orders were")
+    case .cart(let outcome): outcome
+    }
+  }
+
+  private enum Relief {
+    case orders([RecordOutcome])
+    case cart(CartRecordOutcome)
+  }
+
+  private func run(_ shortage: ShortageMachine) async -> Relief {
     var machine = shortage
     var action = machine.start()
     while true {
-      if case .finish(let outcomes) = action { return outcomes }
+      switch action {
+      case .finish(let outcomes): return .orders(outcomes)
+      case .finishCart(let outcome): return .cart(outcome)
+      case .load, .record, .recordCart, .read, .find, .repair: break
+      }
       do {
         action = try await perform(action, &machine)
       } catch {
@@ -41,7 +65,10 @@ struct Reliever: Sendable {
     case .find(let sku, let tokens): return machine.found(try await orders.orders(of: sku, tokens: tokens))
     case .repair(let repairs):
       return machine.repaired(try await orders.repair(repairs))
-    case .finish: return action
+    case .recordCart(let recording):
+      guard let outcome = try await orders.record(carts: [recording]).first else { return machine.failed() }
+      return machine.recordedCart(outcome)
+    case .finish, .finishCart: return action
     }
   }
 }

@@ -21,8 +21,12 @@ struct ShortageMachine: Hashable {
     case find(SKU, [Token])
     case repair([OrderRepair])
     case record([Order], as: OrderState, rejecting: Bool)
+    /// Tries the order's whole cart.
+    case recordCart(CartRecording)
     /// One outcome per order. What is `short` still is to be tried again later.
     case finish([RecordOutcome])
+    /// What became of the cart, in the same way.
+    case finishCart(CartRecordOutcome)
   }
 
   private enum Step: Hashable {
@@ -39,6 +43,9 @@ struct ShortageMachine: Hashable {
 
   let state: OrderState
   let orders: [Order]
+  /// Where the order is a line of a cart, the cart, which is recorded as a whole.
+  private let cart: CartOrder?
+  private var cartOutcome: CartRecordOutcome?
   private let sku: SKU
   private let readMax: Int
   private var step = Step.loading
@@ -52,9 +59,19 @@ struct ShortageMachine: Hashable {
 
   /// - Parameter orders: all of one product, held or sold as `state` says.
   init(_ sku: SKU, _ orders: [Order], as state: OrderState, readMax: Int) {
+    self.init(sku, orders, as: state, of: nil, readMax: readMax)
+  }
+
+  /// A cart of which this line's product is short.
+  init(_ cart: CartOrder, short line: Order, readMax: Int) {
+    self.init(line.purchase.sku, [line], as: .sold, of: cart, readMax: readMax)
+  }
+
+  private init(_ sku: SKU, _ orders: [Order], as state: OrderState, of cart: CartOrder?, readMax: Int) {
     self.sku = sku
     self.orders = orders
     self.state = state
+    self.cart = cart
     self.readMax = readMax
     outcomes = Array(repeating: .short(stock: 0), count: orders.count)
     open = Array(orders.indices)
@@ -103,6 +120,13 @@ struct ShortageMachine: Hashable {
     return rounds < Self.roundsMax ? read(bucket: 0) : finish()
   }
 
+  /// A cart that is short of another product only is no more this machine's matter.
+  mutating func recordedCart(_ answer: CartRecordOutcome) -> Action {
+    cartOutcome = answer
+    if case .short(sku, let stock) = answer { return recorded([.short(stock: stock)]) }
+    return finish()
+  }
+
   /// Where anything can't be learnt, nothing is rejected.
   mutating func failed() -> Action { finish() }
 
@@ -118,16 +142,19 @@ struct ShortageMachine: Hashable {
 
   private mutating func record() -> Action {
     step = .recording
+    if let cart { return .recordCart(CartRecording(cart, as: .sold)) }
     return .record(open.map { orders[$0] }, as: state, rejecting: false)
   }
 
   private mutating func reject() -> Action {
     step = .rejecting
+    if let cart { return .recordCart(CartRecording(cart, as: .sold, rejecting: sku)) }
     return .record(open.map { orders[$0] }, as: state, rejecting: true)
   }
 
   private mutating func finish() -> Action {
     step = .finished
+    if cart != nil { return .finishCart(cartOutcome ?? .short(sku, stock: 0)) }
     return .finish(outcomes)
   }
 }

@@ -50,6 +50,7 @@ public final class Worker: Service {
   private func work() async throws {
     let sales = SaleWatch(
       orders: orders,
+      servers: stock.serversText,
       clock: clock,
       intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger
@@ -153,7 +154,8 @@ public final class Worker: Service {
       batchMax: configuration.logBatchMax,
       intervalMs: max(1, interval.wholeMs),
       idleIntervalMs: max(1, configuration.logInterval.wholeMs) * 5,
-      overdueMs: configuration.storeFromLogAfter.wholeMs
+      overdueMs: configuration.storeFromLogAfter.wholeMs,
+      cartHoldMs: configuration.cartHold.wholeMs
     )
     return LogFollower(
       bucket: bucket,

@@ -21,6 +21,7 @@ public final class MySQLStore: OrderStore {
 
   let pool: ConnectionPool
   private let writer: OrderBatcher<Recording, RecordOutcome, Connection>
+  private let cartWriter: OrderBatcher<CartRecording, CartRecordOutcome, Connection>
   let seller: OrderBatcher<SellAttempt, Result<SellOutcome, OrderStoreError>, Connection>
   let repairer: OrderBatcher<OrderRepair, RepairOutcome, Connection>
 
@@ -38,6 +39,15 @@ public final class MySQLStore: OrderStore {
       write: { orders, connection throws(OrderStoreError) in try connection.record(orders, hint: hint) },
       refuse: { _, error in
         logger.warning("The database refused an order", metadata: ["error": "\(error)"])
+        return .refused(error.message)
+      }
+    )
+    cartWriter = OrderBatcher(
+      limits,
+      dispatch: dispatch,
+      write: { carts, connection throws(OrderStoreError) in try connection.record(carts) },
+      refuse: { _, error in
+        logger.warning("The database refused a cart", metadata: ["error": "\(error)"])
         return .refused(error.message)
       }
     )
@@ -102,6 +112,10 @@ public final class MySQLStore: OrderStore {
   ) async throws(OrderStoreError) -> [RecordOutcome] {
     guard !orders.isEmpty else { return [] }
     return try await writer.submit(orders.map { Recording(order: $0, state: state, rejecting: rejecting) })
+  }
+
+  public func record(carts: [CartRecording]) async throws(OrderStoreError) -> [CartRecordOutcome] {
+    carts.isEmpty ? [] : try await cartWriter.submit(carts)
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {

@@ -241,6 +241,7 @@ extension Connection {
   func write(_ book: OrderBook) throws(MySQLFailure) {
     try insert(book.inserted)
     try update(book.updated.map(\.after))
+    try insert(book.recordedCarts)
     guard try apply(book.changes) else {
       throw MySQLFailure(number: 0, state: "HY000", message: "a product changed while it was locked")
     }

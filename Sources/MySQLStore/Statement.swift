@@ -108,7 +108,7 @@ final class Statement {
 /// One row of a result.
 final class RowReader {
   /// No column that is read as bytes is longer.
-  private static let bytesMax = 256
+  private static let bytesMax = 4096
 
   let binds: UnsafeMutableBufferPointer<MYSQL_BIND>
   private let buffers: UnsafeMutableRawPointer

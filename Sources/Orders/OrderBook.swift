@@ -42,12 +42,12 @@ package struct OrderBook: Sendable {
     }
   }
 
-  private enum Mark: Equatable {
+  enum Mark: Equatable {
     case stored, inserted
     case updated(from: StoredOrder)
   }
 
-  private struct Row {
+  struct Row {
     var order: StoredOrder
     var mark: Mark
   }
@@ -60,12 +60,16 @@ package struct OrderBook: Sendable {
 
   /// Stock of the known products when the transaction read them.
   private let stocks: [SKU: Int64]
-  private var rows: [Key: Row] = [:]
+  var rows: [Key: Row] = [:]
   private var touched: [Key] = []
+  /// The carts by their first line's order, those recorded here included.
+  var carts: [Key: StoredCart]
+  package internal(set) var recordedCarts: [StoredCart] = []
   package private(set) var changes: [SKU: Change] = [:]
 
-  package init(stocks: [SKU: Int64], orders: [StoredOrder], capacity: Int = 0) {
+  package init(stocks: [SKU: Int64], orders: [StoredOrder], carts: [StoredCart] = [], capacity: Int = 0) {
     self.stocks = stocks
+    self.carts = Dictionary(carts.map { (Key($0.lead, $0.token), $0) }, uniquingKeysWith: { first, _ in first })
     rows.reserveCapacity(max(orders.count, capacity))
     touched.reserveCapacity(capacity)
     for order in orders { rows[Key(order.order)] = Row(order: order, mark: .stored) }
@@ -107,7 +111,7 @@ package struct OrderBook: Sendable {
   }
 
   /// Changes a row that is there; its product's stock and totals follow.
-  private mutating func change(_ key: Key, _ body: (inout StoredOrder) -> Void) {
+  mutating func change(_ key: Key, _ body: (inout StoredOrder) -> Void) {
     guard var row = rows[key] else { return }
     var change = changes[key.sku] ?? Change()
     let before = row.order

@@ -41,6 +41,15 @@ public protocol OrderStore: Sendable {
     rejecting: Bool
   ) async throws(OrderStoreError) -> [RecordOutcome]
 
+  /// Records carts, each with all its lines' orders or not at all. One outcome per cart, in their order; one bad cart never
+  /// fails its neighbours.
+  ///
+  /// The first call that records or ends a cart decides for good, whatever later ones ask for. Where it ends one, it takes
+  /// back the lines that the log has stored, and writes those that are missing: as rejected the one whose stock is
+  /// short, as cancelled the others. A line whose token's row is another purchase is left as it is.
+  /// - Throws: a fault of the database. Some of the carts may have been recorded; repeating the call tells.
+  func record(carts: [CartRecording]) async throws(OrderStoreError) -> [CartRecordOutcome]
+
   func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder?
 
   func totals(of sku: SKU) async throws(OrderStoreError) -> SaleTotals?

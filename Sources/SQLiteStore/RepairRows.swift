@@ -50,34 +50,8 @@ struct RepairRows {
       guard let path = paths[repair.sku] else { return .unknownProduct }
       return repair.refusal(on: path) ?? book.repair(repair)
     }
-    try write(book)
+    try BookRows(db: db).write(book)
     return outcomes
-  }
-
-  private func write(_ book: OrderBook) throws {
-    let rows = try OrderRows(db: db)
-    for order in book.inserted where try !rows.insert(order.order, as: order.state) {
-      throw DatabaseError(resultCode: .SQLITE_CONSTRAINT, message: "an order came up in the midst of its repair")
-    }
-    for row in book.updated.map(\.after) {
-      let (order, purchase) = (row.order, row.order.purchase)
-      let statement = try db.cachedStatement(
-        sql: """
-          UPDATE orders SET user = ?, quantity = ?, bucket = ?, sequence = ?, created_at = ?, state = ?
-          WHERE sku = ? AND token = ?
-          """
-      )
-      try statement.execute(arguments: [
-        Data(purchase.user.bytes), purchase.quantity, order.bucket, order.sequence, order.createdAtMs,
-        row.state.rawValue, purchase.sku.text, Data(purchase.token.bytes),
-      ])
-    }
-    for (sku, change) in book.changes where change.stock != 0 {
-      try db.execute(
-        sql: "UPDATE products SET stock = stock + ? WHERE sku = ?",
-        arguments: [change.stock, sku.text]
-      )
-    }
   }
 
   private func recount(_ sku: SKU) throws -> RepairOutcome {

@@ -19,6 +19,7 @@ public final class SQLiteStore: OrderStore {
   private let writer: OrderWriter
   let seller: SellingWriter
   let repairer: RepairWriter
+  private let cartWriter: CartWriter
 
   init(path: String, strategy: HotRowStrategy, pool: DatabasePool, logger: Logger) {
     self.path = path
@@ -27,6 +28,7 @@ public final class SQLiteStore: OrderStore {
     writer = OrderWriter(pool, path: path, strategy: strategy, logger: logger)
     seller = SellingWriter(pool, path: path, strategy: strategy)
     repairer = RepairWriter(pool, path: path)
+    cartWriter = CartWriter(pool, path: path, strategy: strategy, logger: logger)
   }
 
   public func record(
@@ -36,6 +38,10 @@ public final class SQLiteStore: OrderStore {
   ) async throws(OrderStoreError) -> [RecordOutcome] {
     guard !orders.isEmpty else { return [] }
     return try await writer.submit(orders.map { Recording(order: $0, state: state, rejecting: rejecting) })
+  }
+
+  public func record(carts: [CartRecording]) async throws(OrderStoreError) -> [CartRecordOutcome] {
+    carts.isEmpty ? [] : try await cartWriter.submit(carts)
   }
 
   public func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {

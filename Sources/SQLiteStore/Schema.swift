@@ -13,6 +13,12 @@ enum Schema {
     migrator.registerMigration("2-leases-and-selling") { db in
       for statement in leases + selling { try db.execute(sql: statement) }
     }
+    migrator.registerMigration("3-carts") { db in
+      for statement in carts { try db.execute(sql: statement) }
+    }
+    migrator.registerMigration("4-servers") { db in
+      for statement in servers { try db.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -152,6 +158,11 @@ enum Schema {
     """,
   ]
 
+  /// What decides on which server a sale's buckets lie; without a row for sales that have none, and for older ones.
+  private static let servers = [
+    "CREATE TABLE sale_servers (sku TEXT NOT NULL PRIMARY KEY, servers TEXT NOT NULL) STRICT, WITHOUT ROWID"
+  ]
+
   /// For sales on the path `database`: units held and sold by buyer, for the limit; and the orders that are held. Both
   /// are tables of their own, so that no other sale's orders pay for them.
   private static let selling = [
@@ -172,5 +183,20 @@ enum Schema {
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE INDEX holds_by_end ON holds (sku, expires_at)",
+  ]
+  /// Carts that were recorded or ended, by their first line. A cart's orders alone don't tell whether it was: a buyer may
+  /// have given one of them back since.
+  private static let carts = [
+    """
+    CREATE TABLE recorded_carts (
+      sku TEXT NOT NULL,
+      token BLOB NOT NULL,
+      user BLOB NOT NULL,
+      cart TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('sold', 'cancelled')),
+      created_at INTEGER NOT NULL,
+      PRIMARY KEY (sku, token)
+    ) STRICT, WITHOUT ROWID
+    """
   ]
 }

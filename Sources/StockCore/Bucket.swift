@@ -28,6 +28,9 @@ public struct Bucket: ~Copyable {
   private(set) var countsUsers: Bool
   /// What the command that runs, or ran last, has changed.
   var change = Change()
+  /// The last event, where it was a deduction: encoded from here, it need not be read back. Its names are the command's
+  /// arguments, and valid as long as these.
+  var deduction = Event()
   /// What a payload in parts has brought, and has still to bring, of the time before the log.
   var restoration = Restoration()
 
@@ -199,6 +202,14 @@ public struct Bucket: ~Copyable {
   }
 
   // MARK: Changing
+
+  /// Commits the event of a deduction or hold, and keeps it for `encodeOneEvent`.
+  @inline(__always)
+  mutating func sell(_ event: Event, _ token: Lookup) -> Outcome {
+    let outcome = commit(event, token)
+    if outcome.fault == .none { deduction = event }
+    return outcome
+  }
 
   /// The next event, which `record` then takes.
   @inline(__always)

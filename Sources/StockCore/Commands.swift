@@ -30,11 +30,11 @@ extension Bucket {
     if settings.limit != 0 && !isWithinLimit(user, quantity, now: now) { return outcome(.limit) }
     if quantity > books.available && !makeAvailable(quantity, now: now) { return outcome(.soldOut) }
     if hold == 0 {
-      return commit(makeEvent(.deduct, token: token, user: user, quantity: quantity, now: now), known)
+      return sell(makeEvent(.deduct, token: token, user: user, quantity: quantity, now: now), known)
     }
     let expires = min(max(now, 0), Limits.time) &+ hold
     guard expires <= Limits.number else { return failed(.overflow) }
-    return commit(makeEvent(.hold, token: token, user: user, quantity: quantity, expires: expires, now: now), known)
+    return sell(makeEvent(.hold, token: token, user: user, quantity: quantity, expires: expires, now: now), known)
   }
 
   /// Sells what is held. In order: `unknown` (`frozen` in a frozen bucket), `duplicate`, `cancelled`, fault `overflow`, `ok`.

@@ -31,10 +31,14 @@ extension Bucket {
   @inline(__always)
   func encodeOneEvent(to buffer: UnsafeMutableRawPointer) -> Int? {
     guard change.first == lastSequence, change.trimmedFrom == 0, change.settled == 0 else { return nil }
-    let record = Record(at: log.memory(at: change.address))
-    guard record.effect.subject != .none else { return nil }
     var writer = ByteWriter(buffer)
     writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
+    if deduction.sequence == lastSequence {
+      writer.event(deduction)
+      return writer.count
+    }
+    let record = Record(at: log.memory(at: change.address))
+    guard record.effect.subject != .none else { return nil }
     writer.event(record.event(sequence: change.first))
     return writer.count
   }

@@ -5,18 +5,31 @@ import Stock
 struct BuyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "buy",
-    abstract: "Buy, once per token.",
+    abstract: "Buy one product, or several in one purchase; once per token.",
+    usage: """
+      doorbuster buy <sku> --user <user> --token <token> [--quantity <n>] [--hold <ms>]
+      doorbuster buy --item <sku=n> [--item <sku=n> ...] --user <user> --token <token>
+      """,
     discussion: """
       Sent again with the same token, it hears the first outcome and takes nothing. A worker brings the purchase into \
       the database; `sale status` shows when it is there. With --hold the units are kept for so long, to be paid for: \
       `confirm` makes it a sale, `cancel` gives them back, and so does the end of that time.
+
+      With --item, several products are bought together: all of them or none, wherever their buckets are. They must be on \
+      sale on the paths redis-mq or combined, each once in a purchase, 32 at most.
 
       Exit status: 0 accepted or held, now or before; 2 refused (sold out, limit, early, closed, cancelled); 3 unknown, and the \
       same command tells; 1 an error.
       """
   )
 
-  @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
+  @Argument(help: "The product.", transform: Parse.sku) var sku: SKU?
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: ArgumentHelp("A product and its units, for a purchase of several.", valueName: "sku=n"),
+    transform: Parse.cartLine
+  )
+  var item: [CartLine] = []
   @Option(parsing: .unconditional, help: "The buyer: 1 to 128 bytes.", transform: Parse.user) var user: UserID
   @Option(parsing: .unconditional, help: "Names this attempt: 1 to 128 bytes.", transform: Parse.token)
   var token: Token
@@ -25,7 +38,7 @@ struct BuyCommand: AsyncParsableCommand {
     help: ArgumentHelp("Units: 1 to 2^53; 1 unless told.", valueName: "n"),
     transform: Parse.number("--quantity", 1...StockLimits.quantityMax)
   )
-  var quantity: Int64 = 1
+  var quantity: Int64?
   @Option(
     parsing: .unconditional,
     help: ArgumentHelp("Hold the units for so long instead of buying: 1 to 2^53.", valueName: "ms"),
@@ -35,10 +48,39 @@ struct BuyCommand: AsyncParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
+  func validate() throws {
+    guard item.isEmpty else {
+      if let sku { throw ValidationError("'\(sku)' and --item are given; name one product, or all by --item") }
+      if quantity != nil { throw ValidationError("--quantity is of one product; an item has its own: --item SKU=QTY") }
+      if hold != nil { throw ValidationError("--hold is of one product; it can't be given with --item") }
+      _ = try cart()
+      return
+    }
+    guard sku != nil else { throw ValidationError("no product is named; name one, or several by --item SKU=QTY") }
+  }
+
   func run() async throws {
-    let purchase = try Purchase(sku: sku, user: user, token: token, quantity: quantity)
+    guard let sku else { return try await buyCart() }
+    let purchase = try Purchase(sku: sku, user: user, token: token, quantity: quantity ?? 1)
     let answer = try await Deployment.with(servers.choice, for: sku) { deployment in
       try BuyAnswer(await deployment.doorbuster.purchase(purchase, holdMs: hold))
+    }
+    try answer.print(json: output.json)
+    if answer.status != 0 { throw ExitCode(answer.status) }
+  }
+
+  private func cart() throws -> Cart {
+    do {
+      return try Cart(user: user, token: token, lines: item)
+    } catch {
+      throw ValidationError("--item: \(error.description)")
+    }
+  }
+
+  private func buyCart() async throws {
+    let cart = try cart()
+    let answer = try await Deployment.with(servers.choice, for: cart.purchases[0].sku) { deployment in
+      try CartAnswer(await deployment.doorbuster.purchase(cart: cart))
     }
     try answer.print(json: output.json)
     if answer.status != 0 { throw ExitCode(answer.status) }

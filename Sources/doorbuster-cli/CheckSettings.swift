@@ -28,6 +28,7 @@ struct CheckSettings: Sendable {
     configuration.firstCheck = .milliseconds(afterMs)
     configuration.purchaseDeadline = min(configuration.purchaseDeadline, configuration.firstCheck / 2)
     configuration.storeFromLogAfter = max(configuration.storeFromLogAfter, configuration.firstCheck)
+    configuration.cartHold = max(configuration.cartHold, configuration.firstCheck * 4)
     return configuration
   }
 }

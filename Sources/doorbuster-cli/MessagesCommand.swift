@@ -38,7 +38,7 @@ struct MessagesCommand: AsyncParsableCommand {
       if output.json { return try Output.json(["messages": views]) }
       for view in views {
         Output.line(
-          "\(view.kind) \(view.id)  \(view.sku ?? "-")  token \(view.token)  \(view.attempts) tries: \(view.reason)"
+          "\(view.kind) \(view.id)  \(view.product)  token \(view.token)  \(view.attempts) tries: \(view.reason)"
         )
       }
       if views.isEmpty { Output.line("no message needs a hand") }
@@ -107,21 +107,34 @@ struct MessageView: Encodable {
   var user: String?
   var quantity: Int64?
   var bucket: Int?
+  /// Of a cart, in the place of SKU, quantity and bucket: its lines, as `SKU=QTY`.
+  var items: [String]?
   var token: String
   var reason: String
   var attempts: Int
   /// ms since 1970.
   var setAsideAt: Int64
 
+  /// What it is about, for people.
+  var product: String { sku ?? items?.joined(separator: " ") ?? "-" }
+
   init(_ message: SetAsideMessage) {
     id = message.id
     kind = message.kind.rawValue
-    let purchase = try? PurchaseMessage(decoding: message.message.body)
-    sku = purchase?.purchase.sku.text
-    user = purchase?.purchase.user.description
-    quantity = purchase?.purchase.quantity
-    bucket = purchase?.bucket
-    token = (purchase?.purchase.token ?? (try? Token(bytes: message.message.key)))?.description ?? "?"
+    token = (try? Token(bytes: message.message.key))?.description ?? "?"
+    switch try? OrderMessage(decoding: message.message.body) {
+    case .purchase(let purchase):
+      sku = purchase.purchase.sku.text
+      user = purchase.purchase.user.description
+      quantity = purchase.purchase.quantity
+      bucket = purchase.bucket
+      token = purchase.purchase.token.description
+    case .cart(let message):
+      user = message.cart.user.description
+      items = message.cart.purchases.map { "\($0.sku)=\($0.quantity)" }
+      token = message.cart.token.description
+    case nil: break
+    }
     reason = message.reason
     attempts = message.attempts
     setAsideAt = message.setAsideAtMs

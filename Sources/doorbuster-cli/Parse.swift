@@ -14,6 +14,18 @@ enum Parse {
     return try refusing { () throws(InvalidInput) in try UserID(text) }
   }
 
+  /// `SKU=QTY`. A SKU has no `=`.
+  @Sendable static func cartLine(_ text: String) throws -> CartLine {
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2 else {
+      throw ValidationError("--item is '\(text)'; it must be SKU=QTY, such as tee=2")
+    }
+    let quantity = try number("the quantity of --item \(text)", 1...StockLimits.quantityMax)(String(parts[1]))
+    return try refusing { () throws(InvalidInput) in
+      try CartLine(sku: try SKU(String(parts[0])), quantity: quantity)
+    }
+  }
+
   static func number(_ argument: String, _ bounds: ClosedRange<Int64>) -> @Sendable (String) throws -> Int64 {
     { text in
       try refusing { () throws(InvalidInput) in

@@ -28,6 +28,16 @@ import Testing
     }
     let status = try JSON(Doorbuster.run(["sale", "status", "p", "--json"] + flags).stdout)
     #expect(status["database"]["stock"] == 4)
+
+    #expect(try run("sale", "create", "q", "--stock", "5").status == .exited(0))
+    let cart = ["buy", "--item", "q=2", "--item", "p=1", "--user", "ann", "--token", "c"]
+    #expect(try Doorbuster.run(cart + flags).stdout == "accepted: p=1 q=2\n")
+    try waitUntil("the cart's orders; the worker says: \(worker.stderr)") {
+      try database.sql("SELECT sku, stock, sold_orders FROM products ORDER BY sku", database: name)
+        == "p\t3\t2\nq\t3\t1\n"
+    }
+    let recorded = "SELECT sku, token, user, cart, state FROM recorded_carts"
+    #expect(try database.sql(recorded, database: name) == "p\tc\tann\tp=1 q=2\tsold\n")
     worker.signal(15)
     #expect(try worker.wait().status == .exited(0))
   }

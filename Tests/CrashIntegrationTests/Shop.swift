@@ -6,12 +6,15 @@ import TestServers
 struct Shop {
   static let sku = "drop"
 
-  let server: RedisServer
+  /// Bucket i is on server i modulo their number; the messages are on the first.
+  let servers: [RedisServer]
   let files: TemporaryDirectory
   let database: AuditedDatabase
 
-  init(on mariaDB: MariaDBServer? = nil) throws {
-    server = try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: .always))
+  var server: RedisServer { servers[0] }
+
+  init(servers count: Int = 1, on mariaDB: MariaDBServer? = nil) throws {
+    servers = try (0..<count).map { _ in try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: .always)) }
     files = try TemporaryDirectory()
     if let mariaDB {
       database = .mariaDB(mariaDB, database: try mariaDB.makeDatabase())
@@ -25,7 +28,8 @@ struct Shop {
 
   func probe(stock: Int, _ arguments: [String]) throws -> Subprocess {
     let all = [
-      "redis=unix://\(server.socketPath)", "database=\(database.place)", "sku=\(Self.sku)", "stock=\(stock)",
+      "redis=\(servers.map { "unix://\($0.socketPath)" }.joined(separator: ","))", "database=\(database.place)",
+      "sku=\(Self.sku)", "stock=\(stock)",
     ]
     return try Subprocess(BuiltFiles.beside("crash-probe"), all + arguments)
   }

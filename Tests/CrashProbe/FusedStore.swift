@@ -17,6 +17,13 @@ struct FusedStore: OrderStore {
     return outcomes
   }
 
+  func record(carts: [CartRecording]) async throws(OrderStoreError) -> [CartRecordOutcome] {
+    fuse.pass(.record, .before)
+    let outcomes = try await orders.record(carts: carts)
+    fuse.pass(.record, .after)
+    return outcomes
+  }
+
   func follow(_ batch: LogBatch) async throws(OrderStoreError) -> LogBatchOutcome {
     fuse.pass(.follow, .before)
     let outcome = try await orders.follow(batch)

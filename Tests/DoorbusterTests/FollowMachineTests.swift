@@ -21,7 +21,8 @@ struct FollowMachineTests {
         batchMax: batchMax,
         intervalMs: 200,
         idleIntervalMs: 1000,
-        overdueMs: 10_000
+        overdueMs: 10_000,
+        cartHoldMs: 120_000
       )
     )
   }

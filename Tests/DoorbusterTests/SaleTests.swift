@@ -296,7 +296,7 @@ struct RestockTests {
         _ = try await servers.cancel(all, in: id, fence: false, offSale: false)
         let position = try #require(servers.with { $0.orders.positions[id] })
         let events = try await servers.log(id, after: position, count: 100)
-        let rules = LogReading.Rules(courier: .log, overdueMs: 0)
+        let rules = LogReading.Rules(courier: .log, overdueMs: 0, cartHoldMs: 120_000)
         let reading = try LogReading(bucket: id, from: position, events: events, rules: rules)
         _ = try await servers.follow(reading.batch(events.count))
       }

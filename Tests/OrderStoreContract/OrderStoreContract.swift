@@ -21,7 +21,7 @@ public struct OrderStoreBehaviour: Sendable, CustomTestStringConvertible {
   public var testDescription: String { name }
 
   public static let all: [OrderStoreBehaviour] = [
-    sales, recording, concurrency, log, states, restocks, audits, leases, repairs, selling, histories,
+    sales, recording, carts, concurrency, log, states, restocks, audits, leases, repairs, selling, histories,
   ].flatMap { $0 }
 }
 

@@ -81,7 +81,8 @@ extension Reconciler {
       try await access.eachOrphanPage(index, upTo: cut) { events, orphans throws(DoorbusterError) in
         for orphan in orphans { sums[index]?.count(orphan.record) }
         report.events += Int64(events.count)
-        for orphan in try await access.persistent(orphans, in: index, youngerThan: overdue) {
+        let left = try await access.persistent(orphans, in: index, youngerThan: overdue)
+        for orphan in left where !orphan.record.isCartHold(lastingMs: cartHold.wholeMs) {
           let outcome = repairs ? try await repair(orphan, in: index) : .reported
           add(orphan.subject(in: index), orphan.repair, outcome)
         }

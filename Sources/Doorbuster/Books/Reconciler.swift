@@ -10,6 +10,8 @@ struct Reconciler {
   let repairs: Bool
   /// A held purchase that young may still get its order.
   let overdue: Duration
+  /// How long a cart's holds last.
+  let cartHold: Duration
   let progress: @Sendable (BooksProgress) -> Void
   var report: Reconciliation
   var sums: [Int: BucketSums] = [:]
@@ -18,11 +20,13 @@ struct Reconciler {
     _ access: SaleAccess,
     repairs: Bool,
     overdue: Duration,
+    cartHold: Duration,
     progress: @escaping @Sendable (BooksProgress) -> Void
   ) {
     self.access = access
     self.repairs = repairs
     self.overdue = overdue
+    self.cartHold = cartHold
     self.progress = progress
     report = Reconciliation(sku: access.sku)
   }

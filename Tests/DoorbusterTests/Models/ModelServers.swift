@@ -188,6 +188,10 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     }
   }
 
+  func record(carts: [CartRecording]) async throws(OrderStoreError) -> [CartRecordOutcome] {
+    try orders { servers throws(OrderStoreError) in carts.map { servers.orders.record($0) } }
+  }
+
   func order(_ sku: SKU, token: Token) async throws(OrderStoreError) -> StoredOrder? {
     try orders { state throws(OrderStoreError) in state.orders.orders[.init(sku: sku, token: token)] }
   }

@@ -11,6 +11,8 @@ struct ModelStore {
   var sales: [SKU: Sale] = [:]
   var stock: [SKU: Int64] = [:]
   var orders: [Key: StoredOrder] = [:]
+  /// By their first line.
+  var carts: [Key: StoredCart] = [:]
   var restocks: [Key: Int64] = [:]
   var positions: [BucketID: LogPosition] = [:]
   /// The batches that are refused as a whole while they contain one of these tokens.

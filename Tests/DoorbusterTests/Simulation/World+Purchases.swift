@@ -119,7 +119,7 @@ private final class AttemptRun {
 
 /// What the stock seam promises of a deduction: sent again after a lost reply, a later refusal decided by the fence,
 /// nothing sent after the deadline, and never a guess.
-private final class SimulatedDriver {
+final class SimulatedDriver {
   private let world: World
   private let process: Process
   private let body: PurchaseMessage

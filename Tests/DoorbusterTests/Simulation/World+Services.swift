@@ -13,6 +13,9 @@ extension World {
   }
 
   private func check(_ half: HalfMessage, in process: Process) {
+    if case .cart(let message) = try? OrderMessage(decoding: half.message.body) {
+      return check(half, of: message, in: process)
+    }
     let machine = CheckMachine(half)
     func perform(_ action: CheckMachine.Action) {
       switch action {
@@ -86,6 +89,8 @@ extension World {
         next()
       case .settle(let settlements):
         settle(settlements, in: process) { perform(machine.settled($0)) }
+      case .handleCarts(let carts):
+        handle(carts, in: process) { perform(machine.cartsHandled($0)) }
       case .finish(let dispositions):
         for (delivery, disposition) in zip(deliveries, dispositions) {
           broker(process) {
@@ -103,6 +108,15 @@ extension World {
     _ shortage: ShortageMachine,
     in process: Process,
     _ done: @escaping ([RecordOutcome]) -> Void
+  ) {
+    relieve(shortage, in: process, orders: done, cart: { _ in })
+  }
+
+  func relieve(
+    _ shortage: ShortageMachine,
+    in process: Process,
+    orders done: @escaping ([RecordOutcome]) -> Void,
+    cart doneCart: @escaping (CartRecordOutcome) -> Void
   ) {
     var machine = shortage
     func database<R>(
@@ -157,13 +171,20 @@ extension World {
         } _: {
           machine.recorded($0)
         }
+      case .recordCart(let recording):
+        database {
+          $0.orders.record(recording)
+        } _: {
+          machine.recordedCart($0)
+        }
       case .finish(let outcomes): done(outcomes)
+      case .finishCart(let outcome): doneCart(outcome)
       }
     }
     perform(machine.start())
   }
 
-  private func settle(
+  func settle(
     _ settlements: [SettlementMachine],
     in process: Process,
     _ done: @escaping ([Disposition]) -> Void
@@ -314,7 +335,8 @@ extension World {
   func work(in process: Process) {
     serveChecks(in: process)
     consume(in: process)
-    for id in orders.sales.values.flatMap(\.buckets).sorted(by: { $0.index < $1.index }) {
+    let buckets = orders.sales.values.flatMap(\.buckets)
+    for id in buckets.sorted(by: { ($0.sku.text, $0.index) < ($1.sku.text, $1.index) }) {
       follow(id, in: process)
     }
   }

@@ -50,7 +50,8 @@ final class World {
     batchMax: 16,
     intervalMs: 200,
     idleIntervalMs: 1000,
-    overdueMs: 15_000
+    overdueMs: 15_000,
+    cartHoldMs: 120_000
   )
   /// Events that workers keep in the logs when the database has them.
   var keptEvents: Int64 = 0

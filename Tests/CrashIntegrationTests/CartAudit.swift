@@ -1,0 +1,119 @@
+import Foundation
+import GRDB
+import TestServers
+import Testing
+
+/// Holds what became of carts against the servers' books, by raw RESP and SQL; it shares no code with the product.
+struct CartAudit {
+  private struct Line {
+    let sku: String
+    let bucket: Int64
+    let quantity: Int64
+    let state: String
+  }
+
+  let shop: Shop
+  /// How many units each product's database was made short of by hand.
+  private let lowered: [String: Int64]
+  /// In the servers' order.
+  private let connections: [RawRedis]
+  /// The carts that are sold as a whole, and those of which an order was rejected.
+  private(set) var sold: Set<String> = []
+  private(set) var rejected: Set<String> = []
+
+  init(_ shop: Shop, lowered: [String: Int64] = [:]) throws {
+    self.shop = shop
+    self.lowered = lowered
+    connections = try shop.servers.map { try $0.connect() }
+  }
+
+  /// - Parameter accepted: the carts whose buyers heard that they have bought.
+  mutating func run(accepted: Set<String>, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let carts = try carts()
+    for (token, lines) in carts {
+      let states = Set(lines.map(\.state))
+      #expect(!states.contains("held"), "\(token) is held for good", sourceLocation: sourceLocation)
+      if states.contains("sold") {
+        #expect(states == ["sold"], "\(token) is sold by half: \(lines)", sourceLocation: sourceLocation)
+        sold.insert(token)
+      }
+      if states.contains("rejected") { rejected.insert(token) }
+      for line in lines {
+        let found = try redis(of: line.bucket).call("STOCK.GET", Audit.key(line.sku, line.bucket), token)["state"]?.text
+        let isLive = found == "sold" || found == "held"
+        #expect(isLive == (line.state == "sold"), "\(token): \(line), \(found ?? "-")", sourceLocation: sourceLocation)
+      }
+      let whole = try recorded(token)
+      if states == ["sold"] {
+        #expect(Set(lines.map { "\($0.sku)=\($0.quantity)" }) == Set(whole), sourceLocation: sourceLocation)
+      }
+    }
+    #expect(
+      accepted.subtracting(sold).subtracting(rejected).isEmpty,
+      "accepted, and not sold",
+      sourceLocation: sourceLocation
+    )
+    try auditBooks(carts, sourceLocation)
+  }
+
+  private func redis(of bucket: Int64) -> RawRedis { connections[Int(bucket) % connections.count] }
+
+  /// The orders by token.
+  private func carts() throws -> [String: [Line]] {
+    let rows = try shop.database { db in
+      try Row.fetchAll(db, sql: "SELECT token, sku, bucket, quantity, state FROM orders")
+        .map { row in
+          let token = String(decoding: row[0] as Data, as: UTF8.self)
+          return (token, Line(sku: row[1], bucket: row[2], quantity: row[3], state: row[4]))
+        }
+    }
+    return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
+  }
+
+  /// A cart's lines as the database has noted them when it was recorded.
+  private func recorded(_ token: String) throws -> [String] {
+    let text = try shop.database { db in
+      try String.fetchOne(db, sql: "SELECT cart FROM recorded_carts WHERE token = ?", arguments: [Data(token.utf8)])
+    }
+    return (text ?? "").split(separator: " ").map(String.init)
+  }
+
+  private func auditBooks(_ carts: [String: [Line]], _ sourceLocation: SourceLocation) throws {
+    let products = try shop.database { db in
+      try Row.fetchAll(
+        db,
+        sql: "SELECT sales.sku, sales.stock, sales.buckets, products.stock FROM sales JOIN products USING (sku)"
+      )
+      .map { ($0[0] as String, $0[1] as Int64, $0[2] as Int64, $0[3] as Int64) }
+    }
+    for (sku, created, buckets, stock) in products {
+      let lines = carts.values.joined().filter { $0.sku == sku }
+      let units = lines.reduce(0) { $0 + ($1.state == "sold" ? $1.quantity : 0) }
+      let gone = lines.reduce(0) { $0 + ($1.state == "rejected" ? $1.quantity : 0) }
+      let short = lowered[sku] ?? 0
+      #expect(stock >= 0 && stock + units == created - short, "\(sku): the stock", sourceLocation: sourceLocation)
+      var sold: Int64 = 0
+      var left: Int64 = 0
+      for bucket in 0..<buckets {
+        let info = try redis(of: bucket).call("STOCK.INFO", Audit.key(sku, bucket))
+        func count(_ name: String) throws -> Int64 { try #require(info[name]?.integer, sourceLocation: sourceLocation) }
+        let onSale = try count("created") + count("added") + count("transferredIn")
+        let accounted = try count("available") + count("held") + count("sold") + count("transferredOut")
+        #expect(onSale == accounted, "\(sku): units on sale", sourceLocation: sourceLocation)
+        #expect(try count("held") == 0, "\(sku): held for good", sourceLocation: sourceLocation)
+        sold += try count("sold")
+        // What a killed buyer has left in transfer is still to be sold.
+        left += try count("available") + count("transferredOut") - count("transferredIn")
+      }
+      #expect(sold == units, "\(sku): sold by the buckets and in the database", sourceLocation: sourceLocation)
+      #expect(left == created - units - gone, "\(sku): units left", sourceLocation: sourceLocation)
+    }
+    for name in ["half", "parked", "dead"] {
+      #expect(
+        try redis(of: 0).call("XLEN", "\(Audit.topic):\(name)").integer == 0,
+        "\(name)",
+        sourceLocation: sourceLocation
+      )
+    }
+  }
+}
