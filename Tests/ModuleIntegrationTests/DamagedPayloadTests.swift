@@ -42,7 +42,9 @@ import Testing
     #expect(zip(sequences, sequences.dropFirst()).allSatisfy { $0 + 1 == $1 }, "\(comment)")
     // What was taken can be carried further and is then the same, as long as no hold ends meanwhile.
     let again = try #require(replies[10].bytes, "\(comment)")
-    let copy = try stock.redis.pipeline([["RESTORE", "again", 0, again, "REPLACE"], ["DEBUG", "DIGEST-VALUE", "again"]])
+    let copy = try stock.redis.pipeline([
+      ["RESTORE", "again", 0, again, "REPLACE"], ["DEBUG", "DIGEST-VALUE", "again"],
+    ])
     #expect(copy == [.ok, replies[9]], "\(comment)")
     return true
   }
