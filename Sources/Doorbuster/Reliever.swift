@@ -39,7 +39,7 @@ struct Reliever: Sendable {
       switch action {
       case .finish(let outcomes): return .orders(outcomes)
       case .finishCart(let outcome): return .cart(outcome)
-      case .load, .record, .recordCart, .read, .find, .repair: break
+      case .load, .locate, .record, .recordCart, .read, .find, .repair: break
       }
       do {
         action = try await perform(action, &machine)
