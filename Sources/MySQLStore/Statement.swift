@@ -64,13 +64,16 @@ final class Statement {
   }
 
   /// Executes the statement, which has as many parameters as these rows have values.
-  func execute(values batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) {
+  /// - Returns: how many rows changed.
+  @discardableResult
+  func execute(values batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) -> Int {
     precondition(batch.columns.count * rows.count == binds.count)
     try setArraySize(0)
     try Parameters.with(values: batch, rows, in: binds) { () throws(MySQLFailure) in
       try check(mysql_stmt_bind_param(handle, binds.baseAddress))
       try check(mysql_stmt_execute(handle))
     }
+    return Int(clamping: mysql_stmt_affected_rows(handle))
   }
 
   /// - Parameter body: called with each row in turn, which is good for that call alone.

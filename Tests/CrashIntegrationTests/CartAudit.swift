@@ -1,5 +1,4 @@
-import Foundation
-import GRDB
+import SaleAudit
 import TestServers
 import Testing
 
@@ -39,7 +38,8 @@ struct CartAudit {
       }
       if states.contains("rejected") { rejected.insert(token) }
       for line in lines {
-        let found = try redis(of: line.bucket).call("STOCK.GET", Audit.key(line.sku, line.bucket), token)["state"]?.text
+        let found = try redis(of: line.bucket).call("STOCK.GET", SaleAudit.key(line.sku, line.bucket), token)["state"]?
+          .text
         let isLive = found == "sold" || found == "held"
         #expect(isLive == (line.state == "sold"), "\(token): \(line), \(found ?? "-")", sourceLocation: sourceLocation)
       }
@@ -60,33 +60,34 @@ struct CartAudit {
 
   /// The orders by token.
   private func carts() throws -> [String: [Line]] {
-    let rows = try shop.database { db in
-      try Row.fetchAll(db, sql: "SELECT token, sku, bucket, quantity, state FROM orders")
-        .map { row in
-          let token = String(decoding: row[0] as Data, as: UTF8.self)
-          return (token, Line(sku: row[1], bucket: row[2], quantity: row[3], state: row[4]))
-        }
+    let rows = try shop.database.rows("SELECT HEX(token), HEX(sku), bucket, quantity, state FROM orders")
+    return Dictionary(grouping: rows) { AuditedDatabase.name(hex: $0[0]) }.mapValues { rows in
+      rows.map { row in
+        Line(
+          sku: AuditedDatabase.name(hex: row[1]),
+          bucket: Int64(row[2]) ?? -1,
+          quantity: Int64(row[3]) ?? 0,
+          state: row[4]
+        )
+      }
     }
-    return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
   }
 
   /// A cart's lines as the database has noted them when it was recorded.
   private func recorded(_ token: String) throws -> [String] {
-    let text = try shop.database { db in
-      try String.fetchOne(db, sql: "SELECT cart FROM recorded_carts WHERE token = ?", arguments: [Data(token.utf8)])
-    }
-    return (text ?? "").split(separator: " ").map(String.init)
+    let rows = try shop.database.rows(
+      "SELECT HEX(cart) FROM recorded_carts WHERE token = \(AuditedDatabase.literal(token))"
+    )
+    return rows.flatMap { AuditedDatabase.name(hex: $0[0]).split(separator: " ").map(String.init) }
   }
 
   private func auditBooks(_ carts: [String: [Line]], _ sourceLocation: SourceLocation) throws {
-    let products = try shop.database { db in
-      try Row.fetchAll(
-        db,
-        sql: "SELECT sales.sku, sales.stock, sales.buckets, products.stock FROM sales JOIN products USING (sku)"
-      )
-      .map { ($0[0] as String, $0[1] as Int64, $0[2] as Int64, $0[3] as Int64) }
-    }
-    for (sku, created, buckets, stock) in products {
+    let sales = try shop.database.rows(
+      "SELECT HEX(sku), sales.stock, buckets, products.stock FROM sales JOIN products USING (sku)"
+    )
+    for row in sales {
+      let sku = AuditedDatabase.name(hex: row[0])
+      let (created, buckets, stock) = (Int64(row[1]) ?? 0, Int64(row[2]) ?? 0, Int64(row[3]) ?? 0)
       let lines = carts.values.joined().filter { $0.sku == sku }
       let units = lines.reduce(0) { $0 + ($1.state == "sold" ? $1.quantity : 0) }
       let gone = lines.reduce(0) { $0 + ($1.state == "rejected" ? $1.quantity : 0) }
@@ -95,7 +96,7 @@ struct CartAudit {
       var sold: Int64 = 0
       var left: Int64 = 0
       for bucket in 0..<buckets {
-        let info = try redis(of: bucket).call("STOCK.INFO", Audit.key(sku, bucket))
+        let info = try redis(of: bucket).call("STOCK.INFO", SaleAudit.key(sku, bucket))
         func count(_ name: String) throws -> Int64 { try #require(info[name]?.integer, sourceLocation: sourceLocation) }
         let onSale = try count("created") + count("added") + count("transferredIn")
         let accounted = try count("available") + count("held") + count("sold") + count("transferredOut")
@@ -110,7 +111,7 @@ struct CartAudit {
     }
     for name in ["half", "parked", "dead"] {
       #expect(
-        try redis(of: 0).call("XLEN", "\(Audit.topic):\(name)").integer == 0,
+        try redis(of: 0).call("XLEN", "\(SaleAudit.topic):\(name)").integer == 0,
         "\(name)",
         sourceLocation: sourceLocation
       )

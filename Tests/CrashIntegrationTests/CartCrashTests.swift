@@ -92,6 +92,20 @@ struct CartCrashTests {
     #expect(audit.sold == promised && audit.rejected.isEmpty)
   }
 
+  @Test("of a worker on MariaDB, the same", .timeLimit(.minutes(2)))
+  func workerOnMariaDB() throws {
+    let mariaDB = try MariaDBServer()
+    for crash in ["record/before/2", "record/after/2"] {
+      let shop = try Shop(on: mariaDB)
+      let promised = Set(try probe(shop, "seed=3", "carts=30").endedWell())
+      _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
+      _ = try probe(shop, "work=yes").endedWell()
+      var audit = try CartAudit(shop)
+      try audit.run(accepted: promised)
+      #expect(!promised.isEmpty && audit.sold == promised)
+    }
+  }
+
   @Test(
     "of a worker that finds the database short of one product gives the whole cart back",
     .timeLimit(.minutes(2)),
