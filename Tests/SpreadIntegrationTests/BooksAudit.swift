@@ -92,10 +92,9 @@ struct BooksAudit {
 
   func isAnythingOpen() throws -> Bool { try buckets().contains { $0.open > 0 } }
 
-  /// On sale and in transfer. A rebalancer that is at work changes none of it.
-  private func unitsUnsold() throws -> Int64 { try buckets().reduce(0) { $0 + $1.onSale - $1.held - $1.sold } }
-
-  func unitsLeft() throws -> Int64 { try buckets().reduce(0) { $0 + $1.available } }
+  /// Units that are on sale or in transfer. The buckets are read one after the other, and a rebalancer may be moving units
+  /// meanwhile: these numbers it does not change.
+  func unitsLeft() throws -> Int64 { try buckets().reduce(0) { $0 + $1.onSale - $1.held - $1.sold } }
 
   /// The names of the transfers that are open in some bucket.
   func openTransfers() throws -> [[UInt8]] {
@@ -141,7 +140,7 @@ struct BooksAudit {
 
   /// Sends once more, late, every command that ever moved units: none changes anything.
   func repeatTransfers(sourceLocation: SourceLocation = #_sourceLocation) throws {
-    let before = try unitsUnsold()
+    let before = try unitsLeft()
     let (out, into) = try transfers()
     func expectDuplicate(_ bucket: Int, _ command: String, _ arguments: any RedisArgument...) throws {
       let reply = try links[bucket].call([command, SpreadShop.key(bucket)] + arguments)
@@ -155,7 +154,7 @@ struct BooksAudit {
       try expectDuplicate(half.target, "STOCK.DEPOSIT", half.name, half.quantity, "FROM", half.source)
       try expectDuplicate(half.target, "STOCK.SETTLE", half.name)
     }
-    let after = try unitsUnsold()
+    let after = try unitsLeft()
     #expect(before == after, "units on sale and in transfer", sourceLocation: sourceLocation)
   }
 

@@ -62,7 +62,8 @@ extension SpreadSales {
     private func sellRest(_ shop: SpreadShop, _ counter: Counter) async throws {
       let left = try BooksAudit(shop).unitsLeft()
       #expect(left > 100)
-      try await counter.buy(UserID("most"), "most", quantity: left - 40)
+      let isBought = try await counter.buy(UserID("most"), "most", quantity: left - 40)
+      #expect(isBought)
       try await counter.crowd(60, atATime: 16) { counter, number in
         try await counter.buy(UserID("rest-\(number)"), "rest-\(number)")
       }

@@ -14,6 +14,14 @@ extension SpreadSales {
       "settle/after/1", "settle/after/2", "settle/after/3",
     ]
 
+    /// On a cluster and on a list at the same time: most of it is waiting.
+    private func onEach(_ test: @Sendable @escaping (SpreadShop.Kind) async throws -> Void) async throws {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for kind in SpreadShop.Kind.allCases { group.addTask { try await test(kind) } }
+        try await group.waitForAll()
+      }
+    }
+
     /// A buyer in a process of its own.
     private struct Puller {
       /// With which it asks again.
@@ -49,10 +57,11 @@ extension SpreadSales {
     }
 
     @Test(
-      "is a buyer who is killed between any two steps is finished by others; asking again, the buyer hears one outcome",
-      arguments: SpreadShop.Kind.allCases
+      "is a buyer who is killed between any two steps is finished by others; asking again, the buyer hears one outcome"
     )
-    func killedPullers(kind: SpreadShop.Kind) async throws {
+    func killedPullers() async throws { try await onEach(killedPullers) }
+
+    private func killedPullers(_ kind: SpreadShop.Kind) async throws {
       let shop = try SpreadShop.on(kind)
       let tally = try await Counter.open(shop, stock: Self.stock) { counter in
         let audit = try BooksAudit(shop)
@@ -62,7 +71,7 @@ extension SpreadSales {
           pullers += try await pull(shop, home: number, "crash=\(step)") { try await $0.hasDied() }
           if try audit.isAnythingOpen() { opened += 1 }
           try await audit.waitForTransfers()
-          try audit.expectConserved(step)
+          try audit.expectConserved("on a \(kind), \(step)")
         }
         // What was killed after a withdrawal has left something to be finished.
         #expect(opened >= 4)
@@ -73,10 +82,11 @@ extension SpreadSales {
     }
 
     @Test(
-      "is a buyer who is held up until others have finished it, and whose late commands come then, changes nothing any more",
-      arguments: SpreadShop.Kind.allCases
+      "is a buyer who is held up until others have finished it, and whose late commands come then, changes nothing any more"
     )
-    func latePullers(kind: SpreadShop.Kind) async throws {
+    func latePullers() async throws { try await onEach(latePullers) }
+
+    private func latePullers(_ kind: SpreadShop.Kind) async throws {
       let shop = try SpreadShop.on(kind)
       let tally = try await Counter.open(shop, stock: Self.stock) { counter in
         let audit = try BooksAudit(shop)
@@ -91,7 +101,7 @@ extension SpreadSales {
             return isOpen
           }
           try await audit.waitForTransfers()
-          try audit.expectConserved(step)
+          try audit.expectConserved("on a \(kind), \(step)")
         }
         return try await finish(shop, counter, askingAgain: pullers)
       }
@@ -128,10 +138,11 @@ extension SpreadSales {
     }
 
     @Test(
-      "is the rebalancer, killed between any two steps, is finished by the next one",
-      arguments: SpreadShop.Kind.allCases
+      "is the rebalancer, killed between any two steps, is finished by the next one"
     )
-    func killedRebalancers(kind: SpreadShop.Kind) async throws {
+    func killedRebalancers() async throws { try await onEach(killedRebalancers) }
+
+    private func killedRebalancers(_ kind: SpreadShop.Kind) async throws {
       let shop = try SpreadShop.on(kind)
       let stock: Int64 = 120_000
       let steps = [
@@ -157,7 +168,7 @@ extension SpreadSales {
             try await shop.probe(stock: stock, "work=always", "crash=\(step)").diedOfCrash()
             group.cancelAll()
           }
-          try audit.expectConserved(step)
+          try audit.expectConserved("on a \(kind), \(step)")
           // A dead one's lease ends by itself; the test is not to wait for it.
           try shop.owner(of: 0).call("DEL", SpreadShop.key(0) + ":rebalance")
         }

@@ -144,7 +144,7 @@ extension Subprocess {
     return false
   }
 
-  /// Waits until it has stopped itself, or ended.
+  /// Waits until it has stopped itself, or ended well.
   func hasStopped() async throws -> Bool {
     var isStopped = false
     try await eventually("process \(pid) to stop itself; it says: \(stderr)", within: .seconds(60)) {
@@ -153,6 +153,7 @@ extension Subprocess {
       isStopped = words?.split(separator: " ").first == "T"
       return isStopped || !isRunning
     }
+    if !isStopped { try await endedWell() }
     return isStopped
   }
 
