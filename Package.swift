@@ -119,6 +119,13 @@ let tests: [Target] = [
     path: "Tests/CrashProbe"
   ),
   .testTarget(
+    name: "SpreadIntegrationTests",
+    dependencies: [
+      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "TestServers", "crash-probe",
+      .product(name: "GRDB", package: "GRDB.swift"), log,
+    ]
+  ),
+  .testTarget(
     name: "CrashIntegrationTests",
     dependencies: ["TestServers", "SaleAudit", "crash-probe"]
   ),

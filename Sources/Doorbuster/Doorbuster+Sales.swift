@@ -11,14 +11,22 @@ extension Doorbuster {
   ///   - terms: with 1 bucket on the paths `database` and `redis-mq`.
   /// - Returns: the sale as the database has it.
   /// - Throws: ``DoorbusterError`` `saleDiffers` where the product is on sale with other numbers, `bucketLost` where a
-  ///   bucket that was there is gone, `invalid`, `stock`, `orders`, `messaging`.
+  ///   bucket that was there is gone, `invalid`, `stock` (with ``StockError`` `serversMismatch` where it was created on
+  ///   another list of servers), `orders`, `messaging`.
   public func createSale(
     _ sku: SKU,
     stock units: Int64,
     terms: SaleTerms = SaleTerms(),
     path: SalePath = .redisMQ
   ) async throws(DoorbusterError) -> Sale {
-    let asked = Sale(sku: sku, stock: units, terms: terms, path: path, createdAtMs: clock.wallMs)
+    let asked = Sale(
+      sku: sku,
+      stock: units,
+      terms: terms,
+      path: path,
+      createdAtMs: clock.wallMs,
+      servers: path.courier == nil ? nil : stock.serversText
+    )
     do {
       try asked.validate()
     } catch {
@@ -36,6 +44,7 @@ extension Doorbuster {
     guard sale.isLike(asked) else {
       throw DoorbusterError(.saleDiffers, "\(sku) is on sale already: \(sale.summary); asked for: \(asked.summary)")
     }
+    try verifyServers(of: sale)
     for bucket in sale.buckets { try await setUp(bucket, of: sale) }
     directory.note(sale)
     return sale
@@ -51,6 +60,7 @@ extension Doorbuster {
         { orders throws(OrderStoreError) in try await orders.sale(sku) }
       )
     else { return nil }
+    try verifyServers(of: sale)
     for bucket in sale.buckets {
       if case (nil, nil) = try await look(at: bucket) {
         throw DoorbusterError(
@@ -61,6 +71,17 @@ extension Doorbuster {
     }
     directory.note(sale)
     return sale
+  }
+
+  /// Makes sure that the sale's buckets are looked for where they were put.
+  /// - Throws: ``DoorbusterError`` `stock` with ``StockError`` `serversMismatch`, which names both.
+  func verifyServers(of sale: Sale) throws(DoorbusterError) {
+    guard let servers = sale.servers else { return }
+    do throws(StockError) {
+      try stock.verify(servers: servers)
+    } catch {
+      throw DoorbusterError(error)
+    }
   }
 
   /// Closes a sale now, in the database and all buckets, by this process' clock. Repeatable; a sale that is closed keeps
@@ -194,6 +215,12 @@ extension Sale {
     try check("limit", terms.limit, units, "0 to 2^53")
     try check("opens", terms.opensMs, units, "a time in ms since 1970, or 0 for none")
     try check("closes", terms.closesMs, units, "a time in ms since 1970, or 0 for none")
+    try check(
+      "servers",
+      Int64(servers?.utf8.count ?? 0),
+      0...Int64(Self.serversBytesMax),
+      "a text of 4096 bytes at most"
+    )
     switch path {
     case .database, .redisMQ: try check("buckets", Int64(terms.buckets), 1...1, "1 on the path \(path.rawValue)")
     case .buckets, .combined: break

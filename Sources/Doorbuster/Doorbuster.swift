@@ -62,6 +62,7 @@ public final class Doorbuster: Service {
       broker: broker,
       sales: SaleWatch(
         orders: orders,
+        servers: stock.serversText,
         clock: clock,
         intervalMs: configuration.upkeepInterval.wholeMs,
         logger: logger
@@ -121,17 +122,18 @@ public final class Doorbuster: Service {
   }
 
   /// What never changes about the product's sale; asked of the database the first time.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  /// - Throws: as ``knownSale(_:)``.
   nonisolated(nonsending) func lookUp(_ sku: SKU) async throws(DoorbusterError) -> KnownSale {
     if let sale = directory[sku] { return sale }
     return KnownSale(try await knownSale(sku))
   }
 
   /// The sale as the database has it now.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`, `stock` where it was created on another list of servers.
   nonisolated(nonsending) func knownSale(_ sku: SKU) async throws(DoorbusterError) -> Sale {
     let sale = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sale(sku) }
     guard let sale else { throw .unknownSale(sku) }
+    try verifyServers(of: sale)
     directory.note(sale)
     return sale
   }

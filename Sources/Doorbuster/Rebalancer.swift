@@ -107,6 +107,7 @@ extension Doorbuster {
   public func rebalancer(of skus: [SKU]? = nil) -> Rebalancer {
     let sales = SaleWatch(
       orders: orders,
+      servers: stock.serversText,
       clock: clock,
       intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger
@@ -120,7 +121,8 @@ extension Doorbuster {
   /// - Parameters:
   ///   - isDry: only to say what would be done.
   ///   - demandFor: how long demand is watched.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `orders`, `stock` where a sale that is named was created on another list of
+  ///   servers; where none is named, such sales are left out.
   public func rebalance(
     _ skus: [SKU]? = nil,
     isDry: Bool = false,
@@ -147,13 +149,15 @@ extension Doorbuster {
     return reports
   }
 
-  /// - Throws: ``DoorbusterError`` `unknownSale` for one that is named and not known, `orders`.
+  /// Of all that the database knows, those that are on these servers.
+  /// - Throws: ``DoorbusterError`` `unknownSale` for one that is named and not known, `orders`, `stock`.
   func salesOfSeveralBuckets(_ skus: [SKU]?) async throws(DoorbusterError) -> [KnownSale] {
     var sales: [Sale] = []
     if let skus {
       for sku in skus { sales.append(try await knownSale(sku)) }
     } else {
       sales = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sales() }
+        .filter { $0.servers.map { $0 == stock.serversText } ?? true }
     }
     return sales.filter(\.isSpread).map(KnownSale.init)
   }

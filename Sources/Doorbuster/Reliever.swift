@@ -39,15 +39,24 @@ struct Reliever: Sendable {
       switch action {
       case .finish(let outcomes): return .orders(outcomes)
       case .finishCart(let outcome): return .cart(outcome)
-      case .load, .record, .recordCart, .read, .find, .repair: break
+      case .load, .locate, .record, .recordCart, .read, .find, .repair: break
       }
       do {
         action = try await perform(action, &machine)
       } catch {
-        logger.debug("an order for which the stock is short waits: \(error)")
+        tell(machine.orders.count, error)
         action = machine.failed()
       }
     }
+  }
+
+  /// A bucket that is lost keeps its product's orders waiting until somebody recovers it.
+  private func tell(_ count: Int, _ error: any Error) {
+    let isTransient = (error as? StockError)?.isTransient ?? (error as? OrderStoreError)?.isTransient ?? false
+    logger.log(
+      level: isTransient ? .debug : .warning,
+      "\(count) orders for which the stock is short wait, as nobody can tell what their buckets gave back: \(error)"
+    )
   }
 
   private func perform(
@@ -58,6 +67,7 @@ struct Reliever: Sendable {
     case .load(let sku):
       let buckets = try await orders.sale(sku)?.buckets.count
       return machine.loaded(buckets: buckets, try await orders.positions(of: sku))
+    case .locate(let bucket): return machine.located(try await locate(bucket))
     case .record(let batch, let state, let rejecting):
       return machine.recorded(try await orders.record(batch, as: state, rejecting: rejecting))
     case .read(let bucket, let position):
@@ -69,6 +79,16 @@ struct Reliever: Sendable {
       guard let outcome = try await orders.record(carts: [recording]).first else { return machine.failed() }
       return machine.recordedCart(outcome)
     case .finish, .finishCart: return action
+    }
+  }
+
+  private func locate(_ bucket: BucketID) async throws(StockError) -> LogPosition? {
+    do throws(StockError) {
+      let info = try await stock.info(bucket)
+      return LogPosition(epoch: info.epoch, sequence: info.logFirst - 1)
+    } catch {
+      guard error.code == .noBucket else { throw error }
+      return nil
     }
   }
 }

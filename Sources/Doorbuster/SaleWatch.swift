@@ -1,12 +1,26 @@
 import Logging
 import Orders
+import Stock
+import Synchronization
 
-/// Looks again and again which sales there are.
+/// Looks again and again which sales there are. Sales that were created on another list of servers are left out, and said
+/// to be: their buckets are not where they would be looked for.
 struct SaleWatch: Sendable {
   let orders: any OrderStore
+  /// Those of this process (``StockService/serversText``).
+  let servers: String
   let clock: any SaleClock
   let intervalMs: Int64
   let logger: Logger
+  private let elsewhere = SalesElsewhere()
+
+  init(orders: any OrderStore, servers: String, clock: any SaleClock, intervalMs: Int64, logger: Logger) {
+    self.orders = orders
+    self.servers = servers
+    self.clock = clock
+    self.intervalMs = intervalMs
+    self.logger = logger
+  }
 
   /// Waits for a sale of some kind; false where the task was cancelled before there was one.
   func first(where isWanted: (Sale) -> Bool) async -> Bool {
@@ -28,7 +42,7 @@ struct SaleWatch: Sendable {
     while !Task.isCancelled {
       var waitMs = intervalMs
       do throws(OrderStoreError) {
-        try await body(try await orders.sales())
+        try await body(try await orders.sales().filter(isHere))
         if isDone() { return }
         backOff.succeeded()
       } catch {
@@ -38,4 +52,22 @@ struct SaleWatch: Sendable {
       guard await clock.wait(ms: waitMs) else { return }
     }
   }
+
+  private func isHere(_ sale: Sale) -> Bool {
+    guard let created = sale.servers, created != servers else { return true }
+    if elsewhere.note(sale.sku) {
+      logger.error(
+        "the sale of \(sale.sku) is left alone: it was created on \(created), and these servers are \(servers)"
+      )
+    }
+    return false
+  }
+}
+
+/// The sales on other servers that were told of, so that each is told once.
+private final class SalesElsewhere: Sendable {
+  private let skus = Mutex<Set<SKU>>([])
+
+  /// True the first time.
+  func note(_ sku: SKU) -> Bool { skus.withLock { $0.insert(sku).inserted } }
 }

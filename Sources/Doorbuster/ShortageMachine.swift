@@ -16,6 +16,8 @@ struct ShortageMachine: Hashable {
   enum Action: Hashable {
     /// Asks the database for the sale's number of buckets and their positions.
     case load(SKU)
+    /// Asks a bucket that the database has never followed for the place before its first event.
+    case locate(BucketID)
     case read(BucketID, after: LogPosition)
     /// Asks for the orders that the database has of these tokens.
     case find(SKU, [Token])
@@ -31,6 +33,7 @@ struct ShortageMachine: Hashable {
 
   private enum Step: Hashable {
     case loading
+    case locating(Int)
     case reading(Int)
     case finding
     case repairing([GiveBacks.Mending])
@@ -52,8 +55,9 @@ struct ShortageMachine: Hashable {
   private var outcomes: [RecordOutcome]
   /// The orders that are short yet.
   private var open: [Int]
-  /// How far each bucket's log has been read.
-  private var positions: [LogPosition] = []
+  /// How far each bucket's log has been read. None for a bucket that was never there.
+  private var positions: [Int: LogPosition] = [:]
+  private var buckets = 0
   private var giveBacks = GiveBacks()
   private var rounds = 0
 
@@ -82,16 +86,22 @@ struct ShortageMachine: Hashable {
   /// - Parameter found: by bucket; nil for a sale that the database does not know.
   mutating func loaded(buckets: Int?, _ found: [Int: LogPosition]) -> Action {
     guard case .loading = step, let buckets else { return finish() }
-    positions = (0..<buckets).compactMap { found[$0] }
-    // A bucket that was never followed is still being set up; what it has given back can't be known.
-    guard positions.count == buckets else { return finish() }
-    return read(bucket: 0)
+    self.buckets = buckets
+    positions = found
+    return locate(from: 0)
+  }
+
+  /// - Parameter position: nil where the bucket is not there: it is still to be set up, and has given nothing back.
+  mutating func located(_ position: LogPosition?) -> Action {
+    guard case .locating(let index) = step else { return finish() }
+    positions[index] = position
+    return locate(from: index + 1)
   }
 
   mutating func read(_ events: [StockEvent]) -> Action {
     guard case .reading(let index) = step else { return finish() }
     giveBacks.read(events, of: BucketID(sku: sku, index: index))
-    if let last = events.last { positions[index].sequence = last.sequence }
+    if let last = events.last { positions[index]?.sequence = last.sequence }
     return read(bucket: events.count < readMax ? index + 1 : index)
   }
 
@@ -130,10 +140,19 @@ struct ShortageMachine: Hashable {
   /// Where anything can't be learnt, nothing is rejected.
   mutating func failed() -> Action { finish() }
 
+  private mutating func locate(from index: Int) -> Action {
+    guard let index = (index..<max(index, buckets)).first(where: { positions[$0] == nil }) else {
+      return read(bucket: 0)
+    }
+    step = .locating(index)
+    return .locate(BucketID(sku: sku, index: index))
+  }
+
   private mutating func read(bucket index: Int) -> Action {
-    if index < positions.count {
+    for index in index..<max(index, buckets) {
+      guard let position = positions[index] else { continue }
       step = .reading(index)
-      return .read(BucketID(sku: sku, index: index), after: positions[index])
+      return .read(BucketID(sku: sku, index: index), after: position)
     }
     if giveBacks.isEmpty { return rounds == 0 ? record() : reject() }
     step = .finding

@@ -50,6 +50,7 @@ public final class Worker: Service {
   private func work() async throws {
     let sales = SaleWatch(
       orders: orders,
+      servers: stock.serversText,
       clock: clock,
       intervalMs: configuration.upkeepInterval.wholeMs,
       logger: logger

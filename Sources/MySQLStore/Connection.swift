@@ -176,19 +176,34 @@ extension Connection {
   ///   - sql: everything up to `VALUES`.
   ///   - suffix: what follows the values.
   func insert(_ sql: String, _ batch: RowBatch, suffix: String = "") throws(MySQLFailure) {
-    let row = "(" + repeatElement("?", count: batch.columns.count).joined(separator: ", ") + ")"
+    guard takesArrays, batch.count > 1 else {
+      try insertTogether(sql, batch, suffix: suffix)
+      return
+    }
+    let statement = "\(sql) VALUES \(Self.marks(batch)) \(suffix)"
+    for start in stride(from: 0, to: batch.count, by: Self.arrayRowsMax) {
+      try prepared(statement).execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
+    }
+  }
+
+  /// As ``insert(_:_:suffix:)``, some rows to a statement on every server. What a suffix does to rows that are there is several
+  /// times as fast so.
+  /// - Returns: how many rows changed, as the server counts: 2 for one that was there.
+  @discardableResult
+  func insertTogether(_ sql: String, _ batch: RowBatch, suffix: String) throws(MySQLFailure) -> Int {
+    var changed = 0
     var start = 0
     while start < batch.count {
-      let size = takesArrays ? min(batch.count - start, Self.arrayRowsMax) : Self.rowsTogether(batch.count - start)
-      let rows = start..<start + size
-      if takesArrays, size > 1 {
-        try prepared("\(sql) VALUES \(row) \(suffix)").execute(arrays: batch, rows)
-      } else {
-        let values = repeatElement(row, count: size).joined(separator: ", ")
-        try prepared("\(sql) VALUES \(values) \(suffix)").execute(values: batch, rows)
-      }
+      let size = Self.rowsTogether(batch.count - start)
+      let values = repeatElement(Self.marks(batch), count: size).joined(separator: ", ")
+      changed += try prepared("\(sql) VALUES \(values) \(suffix)").execute(values: batch, start..<start + size)
       start += size
     }
+    return changed
+  }
+
+  private static func marks(_ batch: RowBatch) -> String {
+    "(" + repeatElement("?", count: batch.columns.count).joined(separator: ", ") + ")"
   }
 
   /// Executes a statement once for each row of parameters. Only where the server takes arrays.

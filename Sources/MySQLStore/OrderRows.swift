@@ -20,8 +20,9 @@ extension Connection {
     ) { try Self.order(of: sku, $0) }
   }
 
+  /// Looked for only where there can be one: for rows by the thousands it would be half of the time.
   private static let holdColumn = """
-    (SELECT expires_at FROM holds WHERE holds.sku = orders.sku AND holds.token = orders.token)
+    IF(state = 'held', (SELECT expires_at FROM holds WHERE holds.sku = orders.sku AND holds.token = orders.token), NULL)
     """
 
   /// The orders of these tokens that are there.
@@ -104,6 +105,25 @@ extension Connection {
   /// takes arrays.
   /// - Returns: false where one is not.
   func update(expected updates: [OrderBook.Update]) throws(MySQLFailure) -> Bool {
+    let numbered = updates.filter { $0.before.state == $0.after.state }
+    guard try number(numbered.map(\.after)) else { return false }
+    return try move(updates.filter { $0.before.state != $0.after.state })
+  }
+
+  /// Rows get a sequence, many to a statement: five times as fast as one by one. It reads as an insert; each row is expected
+  /// to be there, and one that is not makes the count differ, so that the transaction is undone.
+  private func number(_ orders: [StoredOrder]) throws(MySQLFailure) -> Bool {
+    guard !orders.isEmpty else { return true }
+    let isSame = ["user", "quantity", "bucket", "state"].map { "\($0) = VALUES(\($0))" }.joined(separator: " AND ")
+    let changed = try insertTogether(
+      Self.insertion,
+      Self.rows(orders, count: orders.count) { ($0.order, $0.state) },
+      suffix: "ON DUPLICATE KEY UPDATE sequence = IF(\(isSame), VALUES(sequence), sequence)"
+    )
+    return changed == 2 * orders.count
+  }
+
+  private func move(_ updates: [OrderBook.Update]) throws(MySQLFailure) -> Bool {
     guard !updates.isEmpty else { return true }
     var batch = RowBatch(
       [.integer, .bytes, .bytes, .bytes, .bytes, .integer, .integer, .bytes],
@@ -138,6 +158,17 @@ extension Connection {
     _ order: (Element) -> (Order, OrderState)
   ) throws(MySQLFailure) {
     guard count > 0 else { return }
+    try insert(Self.insertion, Self.rows(elements, count: count, order), suffix: suffix)
+  }
+
+  private static let insertion = "INSERT INTO orders (sku, \(orderColumns))"
+
+  /// What ``insertion`` inserts.
+  private static func rows<Element>(
+    _ elements: some Collection<Element>,
+    count: Int,
+    _ order: (Element) -> (Order, OrderState)
+  ) -> RowBatch {
     var batch = RowBatch(
       [.bytes, .bytes, .bytes, .integer, .integer, .integer, .bytes, .integer],
       capacity: count
@@ -155,7 +186,7 @@ extension Connection {
       batch.put(order.createdAtMs, 7)
       batch.endRow()
     }
-    try insert("INSERT INTO orders (sku, \(Self.orderColumns))", batch, suffix: suffix)
+    return batch
   }
 }
 

@@ -4,8 +4,9 @@ import Stock
 /// Sales, with their products and buckets; and restocks.
 extension Connection {
   private static let saleColumns = "sku, stock, buckets, purchase_limit, opens_ms, closes_ms, path, created_at"
+  private static let selectSales = "SELECT \(saleColumns), servers FROM sales LEFT JOIN sale_servers USING (sku)"
   private static let saleKinds: [RowBatch.Kind] = [
-    .bytes, .integer, .integer, .integer, .integer, .integer, .bytes, .integer,
+    .bytes, .integer, .integer, .integer, .integer, .integer, .bytes, .integer, .bytes,
   ]
 
   func create(_ sale: Sale) throws(OrderStoreError) -> Sale {
@@ -25,6 +26,9 @@ extension Connection {
         .text(sale.path.rawValue),
         .integer(sale.createdAtMs)
       )
+      if let servers = sale.servers {
+        try execute("INSERT INTO sale_servers (sku, servers) VALUES (?, ?)", sku, .text(servers))
+      }
       var buckets = RowBatch([.bytes, .integer, .integer], capacity: terms.buckets)
       for index in 0..<terms.buckets {
         buckets.put(utf8: sale.sku.text, 0)
@@ -40,7 +44,7 @@ extension Connection {
   func sale(_ sku: SKU, forUpdate: Bool = false) throws -> Sale? {
     let lock = forUpdate ? " FOR UPDATE" : ""
     return try query(
-      "SELECT \(Self.saleColumns) FROM sales WHERE sku = ?\(lock)",
+      "\(Self.selectSales) WHERE sku = ?\(lock)",
       [sku.value],
       Self.saleKinds,
       Self.sale
@@ -48,7 +52,7 @@ extension Connection {
   }
 
   func sales() throws -> [Sale] {
-    try query("SELECT \(Self.saleColumns) FROM sales ORDER BY sku", [], Self.saleKinds, Self.sale)
+    try query("\(Self.selectSales) ORDER BY sku", [], Self.saleKinds, Self.sale)
   }
 
   private static func sale(_ row: RowReader) throws -> Sale {
@@ -68,7 +72,8 @@ extension Connection {
         closesMs: row.integer(5)
       ),
       path: path,
-      createdAtMs: row.integer(7)
+      createdAtMs: row.integer(7),
+      servers: row.isNull(8) ? nil : row.text(8)
     )
   }
 

@@ -7,14 +7,14 @@ import Orders
 /// SQLite, would cost a statement for each order, and the right to make them is often not the application's.
 enum Schema {
   /// One for each version; each may be run again after a crash in its midst.
-  static let versions: [[String]] = [sales + orders + leases + selling, carts]
+  static let versions: [[String]] = [sales + orders + leases + selling, carts, servers]
 
   static var version: Int { versions.count }
 
   /// Ours alone; where another program has a table of such a name, the database is not ours.
   static let tables = [
     "products", "sales", "buckets", "restocks", "log_positions", "orders", "bucket_leases", "sale_workers", "buyers",
-    "holds", "recorded_carts",
+    "holds", "recorded_carts", "sale_servers",
   ]
 
   static let versionTable = """
@@ -104,6 +104,12 @@ enum Schema {
       sku VARBINARY(64) NOT NULL, worker VARBINARY(64) NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (sku, worker)
       """
     ),
+  ]
+
+  /// What decides on which server a sale's buckets lie; without a row for sales that have none, and for older ones. A table,
+  /// as MySQL can't be told to add a column only where it is missing.
+  private static let servers = [
+    table("sale_servers", "sku VARBINARY(64) NOT NULL PRIMARY KEY, servers VARBINARY(4096) NOT NULL")
   ]
 
   /// For sales on the path `database`: units held and sold by buyer, for the limit; and the orders that are held. Both

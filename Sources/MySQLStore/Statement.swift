@@ -64,13 +64,16 @@ final class Statement {
   }
 
   /// Executes the statement, which has as many parameters as these rows have values.
-  func execute(values batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) {
+  /// - Returns: how many rows changed.
+  @discardableResult
+  func execute(values batch: RowBatch, _ rows: Range<Int>) throws(MySQLFailure) -> Int {
     precondition(batch.columns.count * rows.count == binds.count)
     try setArraySize(0)
     try Parameters.with(values: batch, rows, in: binds) { () throws(MySQLFailure) in
       try check(mysql_stmt_bind_param(handle, binds.baseAddress))
       try check(mysql_stmt_execute(handle))
     }
+    return Int(clamping: mysql_stmt_affected_rows(handle))
   }
 
   /// - Parameter body: called with each row in turn, which is good for that call alone.
@@ -105,7 +108,7 @@ final class Statement {
 /// One row of a result.
 final class RowReader {
   /// No column that is read as bytes is longer.
-  private static let bytesMax = 256
+  private static let bytesMax = 4096
 
   let binds: UnsafeMutableBufferPointer<MYSQL_BIND>
   private let buffers: UnsafeMutableRawPointer

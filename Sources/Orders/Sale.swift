@@ -20,13 +20,27 @@ public struct Sale: Hashable, Sendable {
   public var terms: SaleTerms
   public var path: SalePath
   public var createdAtMs: Int64
+  /// What decided, at its creation, on which server a bucket lies (``StockService/serversText``), up to
+  /// ``serversBytesMax`` bytes; nil where it has no buckets, or was created before this was kept.
+  public var servers: String?
 
-  public init(sku: SKU, stock: Int64, terms: SaleTerms, path: SalePath, createdAtMs: Int64) {
+  /// Room for a list of a hundred servers.
+  public static let serversBytesMax = 4096
+
+  public init(
+    sku: SKU,
+    stock: Int64,
+    terms: SaleTerms,
+    path: SalePath,
+    createdAtMs: Int64,
+    servers: String? = nil
+  ) {
     self.sku = sku
     self.stock = stock
     self.terms = terms
     self.path = path
     self.createdAtMs = createdAtMs
+    self.servers = servers
   }
 
   /// Bucket `index`'s part of `quantity`, fixed by the index: parts differ by one at most, and add up to it.

@@ -88,7 +88,8 @@ struct OrderRows {
 
   static let columns = """
     token, user, quantity, bucket, sequence, state, created_at,
-    (SELECT expires_at FROM holds WHERE holds.sku = orders.sku AND holds.token = orders.token)
+    CASE state WHEN 'held' THEN
+      (SELECT expires_at FROM holds WHERE holds.sku = orders.sku AND holds.token = orders.token) END
     """
 
   static func fetch(_ sku: SKU, token: Token, db: Database) throws -> StoredOrder? {

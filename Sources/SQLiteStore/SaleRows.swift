@@ -5,6 +5,7 @@ import Stock
 /// Sales, with their products and buckets.
 enum SaleRows {
   private static let columns = "sku, stock, buckets, purchase_limit, opens_ms, closes_ms, path, created_at"
+  private static let select = "SELECT \(columns), servers FROM sales LEFT JOIN sale_servers USING (sku)"
 
   static func create(_ sale: Sale, db: Database) throws -> Sale {
     if let known = try fetch(sale.sku, db: db) { return known }
@@ -17,6 +18,9 @@ enum SaleRows {
         sale.createdAtMs,
       ]
     )
+    if let servers = sale.servers {
+      try db.execute(sql: "INSERT INTO sale_servers (sku, servers) VALUES (?, ?)", arguments: [sku, servers])
+    }
     for index in 0..<terms.buckets {
       let statement = try db.cachedStatement(sql: "INSERT INTO buckets (sku, bucket, share) VALUES (?, ?, ?)")
       try statement.execute(arguments: [sku, index, sale.share(of: sale.stock, bucket: index)])
@@ -25,12 +29,12 @@ enum SaleRows {
   }
 
   static func fetch(_ sku: SKU, db: Database) throws -> Sale? {
-    let statement = try db.cachedStatement(sql: "SELECT \(columns) FROM sales WHERE sku = ?")
+    let statement = try db.cachedStatement(sql: "\(select) WHERE sku = ?")
     return try Row.fetchOne(statement, arguments: [sku.text]).map(sale)
   }
 
   static func fetchAll(db: Database) throws -> [Sale] {
-    try Row.fetchAll(db, sql: "SELECT \(columns) FROM sales ORDER BY sku").map(sale)
+    try Row.fetchAll(db, sql: "\(select) ORDER BY sku").map(sale)
   }
 
   private static func sale(_ row: Row) throws -> Sale {
@@ -43,7 +47,8 @@ enum SaleRows {
       stock: row[1],
       terms: SaleTerms(buckets: row[2], limit: row[3], opensMs: row[4], closesMs: row[5]),
       path: salePath,
-      createdAtMs: row[7]
+      createdAtMs: row[7],
+      servers: row[8]
     )
   }
 

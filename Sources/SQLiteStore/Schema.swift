@@ -16,6 +16,9 @@ enum Schema {
     migrator.registerMigration("3-carts") { db in
       for statement in carts { try db.execute(sql: statement) }
     }
+    migrator.registerMigration("4-servers") { db in
+      for statement in servers { try db.execute(sql: statement) }
+    }
     return migrator
   }
 
@@ -153,6 +156,11 @@ enum Schema {
       PRIMARY KEY (sku, worker)
     ) STRICT, WITHOUT ROWID
     """,
+  ]
+
+  /// What decides on which server a sale's buckets lie; without a row for sales that have none, and for older ones.
+  private static let servers = [
+    "CREATE TABLE sale_servers (sku TEXT NOT NULL PRIMARY KEY, servers TEXT NOT NULL) STRICT, WITHOUT ROWID"
   ]
 
   /// For sales on the path `database`: units held and sold by buyer, for the limit; and the orders that are held. Both

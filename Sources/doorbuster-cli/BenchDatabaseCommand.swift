@@ -28,6 +28,13 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
 
   @Option(
     parsing: .unconditional,
+    help: ArgumentHelp("Rounds, of which the best counts for each figure: 1 to 100; 1 unless told.", valueName: "n"),
+    transform: Parse.number("--rounds", 1...100)
+  )
+  var rounds: Int64 = 1
+
+  @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("Buyers at a time, comma-separated; 1,16,64,256,1024 unless told.", valueName: "n,n,…"),
     transform: Parse.numbers("--buyers", 1...100_000)
   )
@@ -83,8 +90,12 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
       }
     Output.note("bench database: \(description)")
     let connections = Int(connections)
-    let benchmark = HotRowBenchmark(strategies: strategies ?? available, loads: buyers, seconds: Double(seconds)) {
-      strategy in
+    let benchmark = HotRowBenchmark(
+      strategies: strategies ?? available,
+      loads: buyers,
+      seconds: Double(seconds),
+      rounds: Int(rounds)
+    ) { strategy in
       try await database.open(
         strategy: strategy,
         connectionsMax: connections,

@@ -19,25 +19,28 @@ final class Crowd: Sendable {
 
   private let sku: SKU
   private let size: Size
+  private let isNew: Bool
   private let run: UInt64
   private let state: Mutex<State>
 
   /// `seed` also sets the tokens apart from those of other runs.
-  init(sku: SKU, size: Size, seed: UInt64) {
+  /// - Parameter isNew: whether no such crowd has bought of this sale before.
+  init(sku: SKU, size: Size, seed: UInt64, isNew: Bool) {
     self.sku = sku
     self.size = size
+    self.isNew = isNew
     run = seed
     state = Mutex(State(random: seed))
   }
 
   /// The next request; nil after the last.
-  func next() throws -> Purchase? {
+  func next() throws -> Click? {
     try state.withLock { state in
       guard state.sent < size.requests else { return nil }
       state.sent += 1
       let dice = Self.splitMix64(&state.random)
       if size.doubleClickEvery > 0, !state.recent.isEmpty, dice % UInt64(size.doubleClickEvery) == 0 {
-        return state.recent[Int((dice >> 32) % UInt64(state.recent.count))]
+        return Click(purchase: state.recent[Int((dice >> 32) % UInt64(state.recent.count))], isFirstAttempt: false)
       }
       state.buyers += 1
       let purchase = try newPurchase(buyer: state.buyers)
@@ -46,7 +49,7 @@ final class Crowd: Sendable {
       } else {
         state.recent[Int((dice >> 32) % 16)] = purchase
       }
-      return purchase
+      return Click(purchase: purchase, isFirstAttempt: isNew)
     }
   }
 

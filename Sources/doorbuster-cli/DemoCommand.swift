@@ -52,11 +52,17 @@ struct DemoCommand: AsyncParsableCommand {
         Output.note(
           "demo: \(requests) requests for \(stock) units, path \(path.path.rawValue), \(environment.description), seed \(seed)"
         )
-        return try await Deployment.with(environment.choice, needing: .of(path.path)) { deployment in
+        return try await Deployment.with(
+          environment.choice,
+          needing: .of(path.path),
+          soldOut: SoldOutCache()
+        ) { deployment in
           let sku = try SKU("demo-\(seed)")
           let terms = SaleTerms(buckets: path.bucketCount)
+          let isNew = try await deployment.orders.sale(sku) == nil
           _ = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path.path)
-          let crowd = Crowd(sku: sku, size: Crowd.Size(requests: requests, doubleClickEvery: 8), seed: UInt64(seed))
+          let size = Crowd.Size(requests: requests, doubleClickEvery: 8)
+          let crowd = Crowd(sku: sku, size: size, seed: UInt64(seed), isNew: isNew)
           return try await sell(sku, to: crowd, deployment, stop)
         }
       }

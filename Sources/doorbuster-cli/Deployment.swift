@@ -1,10 +1,8 @@
 import Doorbuster
 import Foundation
 import Logging
-import Messaging
 import Orders
 import RedisDriver
-import RedisStreams
 import Stock
 import StockClient
 
@@ -17,9 +15,7 @@ struct Deployment: Sendable {
   static let defaultDatabasePath = "doorbuster.sqlite"
 
   let stock: StockClient
-  let broker: RedisStreamsBroker
-  /// The broker's own connection; nil where it shares the stock's.
-  private let brokerClient: RedisClient?
+  private let broker: Broker
   let orders: any OrderStore
   let doorbuster: Doorbuster
 
@@ -33,18 +29,19 @@ struct Deployment: Sendable {
     _ choice: ServerChoice,
     checks: CheckSettings,
     logger: Logger,
+    soldOut: SoldOutCache? = nil,
     unlessTold: ServerNeeds = .all,
     needs: (any OrderStore) async throws -> ServerNeeds?
   ) async throws -> Deployment {
     guard choice.isDatabaseThere else {
-      let servers = try await Servers.open(choice, unlessTold, checks, logger)
+      let servers = try await Servers.open(choice, unlessTold, checks, soldOut, logger)
       return try await servers.closingOnFailure {
         try deployment(servers, try await openOrders(choice, logger), checks, logger)
       }
     }
     let orders = try await openOrders(choice, logger)
     do {
-      let servers = try await Servers.open(choice, try await needs(orders) ?? unlessTold, checks, logger)
+      let servers = try await Servers.open(choice, try await needs(orders) ?? unlessTold, checks, soldOut, logger)
       return try await servers.closingOnFailure { try deployment(servers, orders, checks, logger) }
     } catch {
       await orders.close()
@@ -60,7 +57,7 @@ struct Deployment: Sendable {
   ) throws -> Deployment {
     let doorbuster = try Doorbuster(
       stock: servers.stock,
-      broker: servers.broker,
+      broker: servers.broker.broker,
       orders: orders,
       configuration: checks.configuration,
       logger: logger
@@ -68,7 +65,6 @@ struct Deployment: Sendable {
     return Deployment(
       stock: servers.stock,
       broker: servers.broker,
-      brokerClient: servers.brokerClient,
       orders: orders,
       doorbuster: doorbuster
     )
@@ -80,24 +76,31 @@ struct Deployment: Sendable {
 
   private func close() async {
     await broker.close()
-    await brokerClient?.close()
     await stock.close()
     await orders.close()
   }
 
   /// Opens what is needed, runs and closes, whatever happens.
+  /// - Parameter soldOut: for whoever buys again and again; it hears of what comes back on sale elsewhere.
   static func with<Result>(
     _ choice: ServerChoice,
     needing needs: ServerNeeds = .all,
     checks: CheckSettings = CheckSettings(),
+    soldOut: SoldOutCache? = nil,
     logger: Logger = quietLogger(),
     _ body: (Deployment) async throws -> Result
   ) async throws -> Result {
-    let deployment = try await open(choice, checks: checks, logger: logger, unlessTold: needs) { _ in needs }
+    let deployment = try await open(
+      choice,
+      checks: checks,
+      logger: logger,
+      soldOut: soldOut,
+      unlessTold: needs
+    ) { _ in needs }
     return try await deployment.closing(after: body)
   }
 
-  /// As ``with(_:needing:checks:logger:_:)``, with what the sale of a product needs.
+  /// As ``with(_:needing:checks:soldOut:logger:_:)``, with what the sale of a product needs.
   static func with<Result>(
     _ choice: ServerChoice,
     for sku: SKU,
@@ -109,7 +112,7 @@ struct Deployment: Sendable {
     return try await deployment.closing(after: body)
   }
 
-  /// As ``with(_:needing:checks:logger:_:)``, with what all sales need.
+  /// As ``with(_:needing:checks:soldOut:logger:_:)``, with what all sales need.
   static func withAllSales<Result>(
     _ choice: ServerChoice,
     checks: CheckSettings,
@@ -164,39 +167,28 @@ struct ServerNeeds: OptionSet, Sendable {
 /// The clients of Redis. One that is not needed connects when it is first used.
 private struct Servers {
   let stock: StockClient
-  let broker: RedisStreamsBroker
-  let brokerClient: RedisClient?
+  let broker: Broker
 
   static func open(
     _ choice: ServerChoice,
     _ needs: ServerNeeds,
     _ checks: CheckSettings,
+    _ soldOut: SoldOutCache?,
     _ logger: Logger
   ) async throws -> Servers {
     let stockServers = try redisServers(choice.redisURL ?? Deployment.defaultRedisURL, setting: "--redis")
-    let brokerURL = try choice.brokerURL.map { try redisURL($0, setting: "--broker") }
+    let broker = try BrokerChoice(choice, stockServers, needs)
     let connection = RedisClient.Configuration(logger: logger)
+    let options = StockClientOptions(soldOut: soldOut)
     let stock =
       needs.contains(.stock)
-      ? try await StockClient.connect(stockServers, configuration: connection)
-      : StockClient(try RedisRouter(stockServers, configuration: connection))
-    // On the stock's server the broker shares its connection and I/O thread, so that a purchase never changes threads.
-    let brokerClient = try brokerURL.map { try RedisClient($0, configuration: connection) }
-    guard let brokerServer = brokerClient ?? stock.router.clients.first else {
+      ? try await StockClient.connect(stockServers, configuration: connection, options: options)
+      : StockClient(try RedisRouter(stockServers, configuration: connection), options: options)
+    do {
+      return Servers(stock: stock, broker: try await broker.open(beside: stock, needs, checks, connection))
+    } catch {
       await stock.close()
-      throw CommandFailure(
-        "--broker: needed with redis-cluster://, as messages stay on one server: redis-streams://host:port"
-      )
-    }
-    let broker = RedisStreamsBroker(brokerServer, options: checks.brokerOptions, logger: logger)
-    let servers = Servers(stock: stock, broker: broker, brokerClient: brokerClient)
-    return try await servers.closingOnFailure {
-      do {
-        if needs.contains(.broker) { try await brokerClient?.connect() }
-      } catch {
-        throw CommandFailure("--broker: \(error)")
-      }
-      return servers
+      throw error
     }
   }
 
@@ -205,7 +197,6 @@ private struct Servers {
       return try await body()
     } catch {
       await broker.close()
-      await brokerClient?.close()
       await stock.close()
       throw error
     }
@@ -214,14 +205,6 @@ private struct Servers {
   private static func redisServers(_ text: String, setting: String) throws -> RedisServers {
     do {
       return try RedisServers(text)
-    } catch {
-      throw CommandFailure("\(setting): \(error.message)")
-    }
-  }
-
-  private static func redisURL(_ text: String, setting: String) throws -> RedisURL {
-    do {
-      return try RedisURL(text)
     } catch {
       throw CommandFailure("\(setting): \(error.message)")
     }

@@ -58,7 +58,7 @@ final class LocalRedisServer: Sendable {
         server, "--port", String(port), "--bind", "127.0.0.1", "--unixsocket", socket,
         "--dir", directory.path, "--logfile", logFile(directory).path, "--appendonly", "yes", "--appendfsync",
         "everysec",
-        "--save", "",
+        "--save", "", "--notify-keyspace-events", "Ed",
         "--loadmodule", module,
       ],
       directory: directory

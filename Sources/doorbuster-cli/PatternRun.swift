@@ -74,7 +74,8 @@ struct PatternRun {
     let sku = try SKU("bench-\(path.rawValue)-\(UInt32.random(in: 0 ... .max))")
     let terms = SaleTerms(buckets: path == .buckets || path == .combined ? buckets : 1)
     _ = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path)
-    let crowd = Crowd(sku: sku, size: crowd, seed: seed)
+    // Every request is to reach the servers that are measured.
+    let crowd = Crowd(sku: sku, size: crowd, seed: seed, isNew: false)
     let progress = ProgressLine()
     let run = SaleRun(
       deployment: deployment,

@@ -28,7 +28,7 @@ struct RebalanceCommand: AsyncParsableCommand {
   func run() async throws {
     let wanted = skus.isEmpty ? nil : skus
     let logger = Deployment.quietLogger(watch ? .info : .error)
-    try await Deployment.with(servers.choice, logger: logger) { deployment in
+    try await Deployment.with(servers.choice, needing: .stock, logger: logger) { deployment in
       guard !watch else {
         // Named products that nobody sells are an error at once.
         _ = try await deployment.doorbuster.rebalance(wanted, isDry: true, demandFor: .zero)

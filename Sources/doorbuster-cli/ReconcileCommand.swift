@@ -30,7 +30,7 @@ struct ReconcileCommand: AsyncParsableCommand {
 
   func run() async throws {
     let progress = ProgressLine()
-    let report = try await Deployment.with(servers.choice) { deployment in
+    let report = try await Deployment.with(servers.choice, for: sku) { deployment in
       defer { progress.clear() }
       return try await deployment.doorbuster.reconcile(sku, repair: repair) { progress.show($0.line) }
     }

@@ -30,7 +30,7 @@ struct RecoverCommand: AsyncParsableCommand {
 
   func run() async throws {
     let progress = ProgressLine()
-    let report = try await Deployment.with(servers.choice) { deployment in
+    let report = try await Deployment.with(servers.choice, for: sku) { deployment in
       defer { progress.clear() }
       return try await deployment.doorbuster.recover(sku) { progress.show($0.line) }
     }

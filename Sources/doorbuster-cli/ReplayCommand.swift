@@ -43,10 +43,15 @@ struct ReplayCommand: AsyncParsableCommand {
       try await RunEnvironment.with(servers.choice, needing: .of(path.path)) { environment in
         let products = demand.count == 1 ? "1 product" : "\(demand.count) products"
         Output.note("replay: \(file), \(products), \(environment.description)")
-        return try await Deployment.with(environment.choice, needing: .of(path.path)) { deployment in
+        return try await Deployment.with(
+          environment.choice,
+          needing: .of(path.path),
+          soldOut: SoldOutCache()
+        ) { deployment in
           let skus = demand.keys.sorted { $0.text < $1.text }
-          for sku in skus { try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) }
-          return try await replay(orders, skus, deployment, stop)
+          var new: Set<SKU> = []
+          for sku in skus where try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) { new.insert(sku) }
+          return try await replay(orders, skus, new: new, deployment, stop)
         }
       }
     }
@@ -82,20 +87,23 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   /// A sale that exists is used as it is.
-  private func openSale(of sku: SKU, demand: Int64, _ deployment: Deployment) async throws {
-    if try await deployment.doorbuster.existingSale(sku) != nil { return }
+  /// - Returns: whether it is new, so that none of its tokens was sent before.
+  private func openSale(of sku: SKU, demand: Int64, _ deployment: Deployment) async throws -> Bool {
+    if try await deployment.doorbuster.existingSale(sku) != nil { return false }
     let terms = SaleTerms(buckets: path.bucketCount)
     _ = try await deployment.doorbuster.createSale(sku, stock: stock ?? demand, terms: terms, path: path.path)
+    return true
   }
 
   private func replay(
     _ orders: OrderFile,
     _ skus: [SKU],
+    new: Set<SKU>,
     _ deployment: Deployment,
     _ stop: StopSignal
   ) async throws -> RunReport {
     let progress = ProgressLine()
-    let lines = OrderLines(orders) { line, reason in
+    let lines = OrderLines(orders, new: new) { line, reason in
       progress.clear()
       Output.note("replay: \(file), line \(line): \(reason)")
     }
@@ -133,30 +141,48 @@ private final class OrderLines: Sendable {
   private struct State: Sendable {
     var rest: OrderFile.Lines
     var badLines = 0
+    /// Hashes of the new sales' tokens. Two that share one make the second count as one that was sent before, which is
+    /// asked of its bucket.
+    var sent: Set<Int> = []
   }
 
+  private let new: Set<SKU>
   private let state: Mutex<State>
   private let report: @Sendable (Int, String) -> Void
 
-  init(_ orders: OrderFile, report: @escaping @Sendable (Int, String) -> Void) {
+  /// - Parameter new: the sales of which no token was sent before.
+  init(_ orders: OrderFile, new: Set<SKU>, report: @escaping @Sendable (Int, String) -> Void) {
+    self.new = new
     state = Mutex(State(rest: orders.makeIterator()))
     self.report = report
   }
 
   var badLines: Int { state.withLock { $0.badLines } }
 
-  func next() -> Purchase? {
+  func next() -> Click? {
     while true {
-      let line = state.withLock { state in
+      let (line, isFirst): (OrderFile.Line?, Bool) = state.withLock { state -> (OrderFile.Line?, Bool) in
         let line = state.rest.next()
-        if case .bad = line { state.badLines += 1 }
-        return line
+        switch line {
+        case .purchase(let purchase, _)?: return (line, isNew(purchase, &state.sent))
+        case .bad?: state.badLines += 1
+        case nil: break
+        }
+        return (line, false)
       }
       switch line {
-      case .purchase(let purchase, _): return purchase
+      case .purchase(let purchase, _): return Click(purchase: purchase, isFirstAttempt: isFirst)
       case .bad(let number, let reason): report(number, reason)
       case nil: return nil
       }
     }
+  }
+
+  private func isNew(_ purchase: Purchase, _ sent: inout Set<Int>) -> Bool {
+    guard new.contains(purchase.sku) else { return false }
+    var hasher = Hasher()
+    hasher.combine(purchase.sku)
+    hasher.combine(purchase.token)
+    return sent.insert(hasher.finalize()).inserted
   }
 }

@@ -2,6 +2,13 @@ import Doorbuster
 import Foundation
 import Stock
 
+/// A request of a crowd.
+struct Click: Sendable {
+  var purchase: Purchase
+  /// Whether its token was surely never sent before, in this run or another.
+  var isFirstAttempt: Bool
+}
+
 /// A crowd buying through a deployment whose worker and check-back run beside it, until the last purchase is an order.
 struct SaleRun: Sendable {
   struct Outcome: Sendable {
@@ -30,7 +37,7 @@ struct SaleRun: Sendable {
   var measuresWaits = false
 
   /// - Parameter next: the next request; nil after the last. Called from many tasks.
-  func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Purchase?) async throws -> Outcome {
+  func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Click?) async throws -> Outcome {
     let worker = deployment.doorbuster.worker()
     let checkBack = deployment.doorbuster.checkBack()
     return try await withThrowingTaskGroup(of: Outcome?.self) { group in
@@ -72,7 +79,7 @@ struct SaleRun: Sendable {
   private func buy(
     expecting requests: Int,
     since start: ContinuousClock.Instant,
-    _ next: @escaping @Sendable () throws -> Purchase?
+    _ next: @escaping @Sendable () throws -> Click?
   ) async throws -> (RunTally, waits: [Int32]) {
     let total = SharedTally()
     let executor = needs.contains(.stock) ? deployment.stock.taskExecutor : nil
@@ -80,15 +87,18 @@ struct SaleRun: Sendable {
       for _ in 0..<buyers {
         group.addTask(executorPreference: executor) {
           var waits: [Int32] = []
-          while !stop.isStopping, let purchase = try next() {
+          while !stop.isStopping, let click = try next() {
             let asked = measuresWaits ? ContinuousClock.now : start
-            let outcome = await deployment.doorbuster.purchase(purchase)
+            let outcome = await deployment.doorbuster.purchase(
+              click.purchase,
+              isFirstAttempt: click.isFirstAttempt
+            )
             if measuresWaits {
               waits.append(Int32(clamping: Int64(asked.duration(to: .now) / .microseconds(1))))
             }
             let (tally, silence) = total.count(outcome)
             if let fault = outcome.fault {
-              faults.report(purchase, fault)
+              faults.report(click.purchase, fault)
               if silence > Self.stallLimit {
                 throw CommandFailure("no purchase was answered for \(Self.stallLimit.components.seconds) s: \(fault)")
               }

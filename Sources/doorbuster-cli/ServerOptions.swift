@@ -6,8 +6,11 @@ import Orders
 struct ServerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The Redis server with the module: redis://[user:password@]host:port[/db] or unix:///path.",
-      discussion: "Else $DOORBUSTER_REDIS, else redis://127.0.0.1:6379.",
+      "The Redis servers with the module: redis://[user:password@]host:port[/db] or unix:///path.",
+      discussion: """
+        Several with commas between them are a list, whose order says which bucket is where; redis-cluster://host:port,… \
+        names nodes of a Redis Cluster. Else $DOORBUSTER_REDIS, else redis://127.0.0.1:6379.
+        """,
       valueName: "url"
     )
   )
@@ -16,7 +19,10 @@ struct ServerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The message broker: redis-streams://[user:password@]host:port[/db] or redis-streams+unix:///path.",
-      discussion: "Else $DOORBUSTER_BROKER, else streams on the Redis server of the stock.",
+      discussion: """
+        Else $DOORBUSTER_BROKER, else streams on the Redis server of the stock; of a list, on its first. A cluster keeps no \
+        messages, so with one it has to be given where messages are needed.
+        """,
       valueName: "url"
     )
   )
@@ -53,7 +59,7 @@ struct ServerOptions: ParsableArguments {
 /// The servers that a user named, as URLs that this program can use.
 struct ServerChoice: Equatable {
   var redisURL: String?
-  /// The URL of the broker's Redis server; nil for the server of the stock.
+  /// The URL of the broker's Redis server; nil for the server of the stock, or the first of them.
   var brokerURL: String?
   var database: DatabaseChoice?
   /// How the database treats a product's hot row.
@@ -71,11 +77,7 @@ struct ServerChoice: Equatable {
   ///   text beyond their scheme: they may hold a password.
   init(redis: String? = nil, broker: String? = nil, database: String? = nil) throws {
     if let redis {
-      let scheme = try Self.scheme(of: redis, setting: "--redis", known: ["redis", "unix"])
-      guard !redis.contains(",") else {
-        throw CommandFailure("--redis names several servers; this version sells on one")
-      }
-      redisURL = scheme.text
+      redisURL = try Self.scheme(of: redis, setting: "--redis", known: ["redis", "unix", "redis-cluster"]).text
     }
     if let broker {
       let scheme = try Self.scheme(of: broker, setting: "--broker", known: ["redis-streams", "redis-streams+unix"])

@@ -39,7 +39,7 @@ struct DeductBench: AsyncParsableCommand {
     let run = UInt64.random(in: .min ... .max)
     let bucket = BucketID(sku: try SKU("driver-bench-\(run)"), index: 0)
     try await client.create(bucket, quantity: Int64(stock ?? requests), terms: SaleTerms())
-    let load = DeductionLoad(client: client, bucket: bucket, run: run, tasks: tasks, commands: requests)
+    let load = DeductionLoad(client: client, sku: bucket.sku, run: run, tasks: tasks, commands: requests)
     let report = try await load.measure(on: executor == .io ? client.taskExecutor : nil)
     let key = "doorbuster:{\(bucket)}"
     let slot = HashSlot(ofKey: Array(key.utf8))

@@ -16,7 +16,9 @@ struct DeductionLoad: Sendable {
   }
 
   var client: StockClient
-  var bucket: BucketID
+  var sku: SKU
+  /// Each deduction goes to its buyer's home among so many.
+  var buckets = 1
   /// Part of the tokens, so that runs don't share them.
   var run: UInt64
   var tasks: Int
@@ -49,7 +51,8 @@ struct DeductionLoad: Sendable {
     let deadline = ContinuousClock.now + .seconds(600)
     var accepted = 0
     for number in stride(from: task, to: commands, by: tasks) {
-      let purchase = try Purchase(sku: bucket.sku, user: user(number), token: token(number))
+      let purchase = try Purchase(sku: sku, user: user(number), token: token(number))
+      let bucket = BucketID(sku: sku, index: purchase.user.homeBucket(among: buckets))
       switch try await client.deduct(purchase, from: bucket, before: deadline) {
       case .accepted(_, _, isRepeat: false): accepted += 1
       case .refused(.soldOut, _): break

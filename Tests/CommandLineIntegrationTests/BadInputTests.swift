@@ -93,8 +93,10 @@ import Testing
   static let wrongServers: [(arguments: [String], culprit: String)] = [
     (["--redis", "http://127.0.0.1"], "'http:'"),
     (["--redis", "rediss://127.0.0.1"], "'rediss:'"),
-    (["--redis", "redis-cluster://127.0.0.1"], "'redis-cluster:'"),
-    (["--redis", "redis://127.0.0.1:1,redis://127.0.0.1:2"], "several servers"),
+    (["--redis", "redis-cluster://127.0.0.1"], "--broker: the Redis Cluster of --redis keeps no messages"),
+    (["--redis", "redis-cluster://ann:sekret@127.0.0.1/2"], "database 2"),
+    (["--redis", "redis-clusters://127.0.0.1"], "'redis-clusters:'"),
+    (["--redis", "redis://127.0.0.1:1,redis://127.0.0.1:1"], "are the same"),
     (["--redis", "127.0.0.1"], "--redis has no scheme"),
     (["--redis", "sekret@127.0.0.1:6379"], "--redis has no scheme"),
     (["--redis", "redis://ann:sekret@127.0.0.1:99999"], "99999"),

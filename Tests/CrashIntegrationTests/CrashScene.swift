@@ -49,9 +49,9 @@ struct CrashScene: Sendable {
   )
 
   /// - Returns: also the tokens whose buyers heard that they have bought.
-  func soldShop(on mariaDB: MariaDBServer? = nil) throws -> (shop: Shop, promised: Set<String>) {
+  func soldShop(on mariaDB: MariaDBServer? = nil) async throws -> (shop: Shop, promised: Set<String>) {
     let shop = try Shop(on: mariaDB)
-    let promised = Set(try probe(shop, crowd).endedWell())
+    let promised = Set(try await probe(shop, crowd).endedWell())
     #expect(promised.count > promisedMin)
     return (shop, promised)
   }
@@ -60,9 +60,9 @@ struct CrashScene: Sendable {
     try shop.probe(stock: stock, sale + arguments)
   }
 
-  func crashAndFinish(_ shop: Shop, at crash: String) throws {
-    _ = try probe(shop, ["work=yes", "crash=\(crash)"]).diedOfCrash()
-    _ = try probe(shop, ["work=yes"]).endedWell()
+  func crashAndFinish(_ shop: Shop, at crash: String) async throws {
+    _ = try await probe(shop, ["work=yes", "crash=\(crash)"]).diedOfCrash()
+    _ = try await probe(shop, ["work=yes"]).endedWell()
   }
 
   /// Kills a worker, finishes, and audits that each purchase is one order.
@@ -70,9 +70,9 @@ struct CrashScene: Sendable {
     after crash: String,
     on mariaDB: MariaDBServer? = nil,
     sourceLocation: SourceLocation = #_sourceLocation
-  ) throws {
-    let (shop, promised) = try soldShop(on: mariaDB)
-    try crashAndFinish(shop, at: crash)
+  ) async throws {
+    let (shop, promised) = try await soldShop(on: mariaDB)
+    try await crashAndFinish(shop, at: crash)
     var audit = try Audit(shop)
     try audit.run(accepted: promised, sourceLocation: sourceLocation)
     #expect(audit.sold == promised, sourceLocation: sourceLocation)
@@ -85,11 +85,11 @@ struct CrashScene: Sendable {
     after crash: String,
     sourceLocation: SourceLocation = #_sourceLocation,
     damage: (Shop) throws -> Void = { _ in }
-  ) throws {
-    let (shop, promised) = try soldShop()
+  ) async throws {
+    let (shop, promised) = try await soldShop()
     try shop.lowerDatabaseStock(to: shortStock)
     try damage(shop)
-    try crashAndFinish(shop, at: crash)
+    try await crashAndFinish(shop, at: crash)
     var audit = try Audit(shop, lowered: Int64(stock - shortStock))
     try audit.run(accepted: promised, sourceLocation: sourceLocation)
     #expect(!audit.rejected.isEmpty && !audit.sold.isEmpty, sourceLocation: sourceLocation)

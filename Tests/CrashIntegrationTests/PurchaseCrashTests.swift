@@ -1,34 +1,34 @@
 import TestServers
 import Testing
 
-@Suite("A crash of the orchestrator")
+@Suite("A crash of the orchestrator", .inTurns)
 struct PurchaseCrashTests {
   /// Fewer units than the crowd wants, so that there are refusals to roll back too.
   private static let stock = 40
 
   @Test(
     "between any two steps of a purchase breaks no promise, and a fresh process finishes",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(5)),
     arguments: [
       "sendHalf/before/15", "sendHalf/after/15", "deduct/before/15", "deduct/after/15", "commit/before/15",
       "commit/after/15", "rollBack/before/2", "rollBack/after/2",
     ]
   )
-  func purchase(crash: String) throws {
+  func purchase(crash: String) async throws {
     let shop = try Shop()
     let buying = try shop.probe(stock: Self.stock, "seed=7", "clicks=60", "crash=\(crash)")
-    let promised = Set(try buying.diedOfCrash())
+    let promised = Set(try await buying.diedOfCrash())
     try expectTraces(of: crash, in: shop)
 
     let repairing = try shop.probe(stock: Self.stock, "work=yes")
-    #expect(try repairing.endedWell() == [])
+    #expect(try await repairing.endedWell() == [])
     var audit = try Audit(shop)
     try audit.run(accepted: promised)
     #expect(!audit.sold.isEmpty)
 
     // The same buyers ask again: whoever had bought hears so, and nobody buys twice.
     let again = try shop.probe(stock: Self.stock, "seed=7", "clicks=60", "work=yes")
-    let confirmed = Set(try again.endedWell())
+    let confirmed = Set(try await again.endedWell())
     #expect(confirmed.isSuperset(of: promised))
     var lastAudit = try Audit(shop)
     try lastAudit.run(accepted: confirmed)
@@ -38,18 +38,18 @@ struct PurchaseCrashTests {
 
   @Test(
     "between any two steps of a check-back leaves it to the next one",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(5)),
     arguments: ["check/before/1", "fence/before/1", "fence/after/1", "check/after/1"]
   )
-  func checkBack(crash: String) throws {
+  func checkBack(crash: String) async throws {
     let shop = try Shop()
     let buying = try shop.probe(stock: Self.stock, "seed=11", "clicks=60", "crash=commit/before/15")
-    let promised = Set(try buying.diedOfCrash())
+    let promised = Set(try await buying.diedOfCrash())
     let halves = try #require(try shop.server.call("XLEN", Audit.topic + ":half").integer)
     #expect(halves > 0)
 
-    _ = try shop.probe(stock: Self.stock, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try shop.probe(stock: Self.stock, "work=yes").endedWell()
+    _ = try await shop.probe(stock: Self.stock, "work=yes", "crash=\(crash)").diedOfCrash()
+    _ = try await shop.probe(stock: Self.stock, "work=yes").endedWell()
     var audit = try Audit(shop)
     try audit.run(accepted: promised)
   }

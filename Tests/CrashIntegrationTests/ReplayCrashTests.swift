@@ -3,45 +3,45 @@ import TestServers
 import Testing
 
 /// The real orders, replayed by the command line itself while parts of the system are killed.
-@Suite("A crash in mid-replay")
+@Suite("A crash in mid-replay", .inTurns)
 struct ReplayCrashTests {
   private static let file = BuiltFiles.root + "/examples/cd-orders.csv"
   /// The busiest product of the file.
   private static let busiest = "drop-1997-03"
 
-  @Test("of a worker beside it: another one records what it had taken", .timeLimit(.minutes(2)))
-  func worker() throws {
+  @Test("of a worker beside it: another one records what it had taken", .timeLimit(.minutes(5)))
+  func worker() async throws {
     let shop = try Shop()
     // A worker asks the broker for nothing before there is a sale that delivers by messages.
-    _ = try shop.doorbuster("sale", "create", "early", "--stock", "1").endedWell()
+    _ = try await shop.doorbuster("sale", "create", "early", "--stock", "1").endedWell()
     let worker = try shop.doorbuster("worker")
     let redis = try shop.server.connect()
-    try waitUntil("the worker to wait for messages") {
+    try await eventually("the worker to wait for messages") {
       try redis.call("CLIENT", "LIST").text?.contains("cmd=xreadgroup") ?? false
     }
     let replay = try shop.doorbuster("replay", Self.file, "--json")
-    try waitUntilSold(200, in: shop)
-    try stopHoldingMessages(worker, in: shop)
+    try await waitUntilSold(200, in: shop)
+    try await stopHoldingMessages(worker, in: shop)
     try worker.kill9()
     #expect(replay.isRunning, "the worker was killed too late")
-    let accepted = try accepted(by: replay)
+    let accepted = try await accepted(by: replay)
     #expect(accepted == Self.tokens)
     var audit = try Audit(shop)
     try audit.run(accepted: accepted, others: Self.tokens)
     #expect(audit.sold == Self.tokens)
   }
 
-  @Test("of the replay itself: replayed again, each token is one order or no purchase at all", .timeLimit(.minutes(2)))
-  func replay() throws {
+  @Test("of the replay itself: replayed again, each token is one order or no purchase at all", .timeLimit(.minutes(5)))
+  func replay() async throws {
     let shop = try Shop()
     let killed = try shop.doorbuster("replay", Self.file, "--json")
-    try waitUntilSold(300, in: shop)
+    try await waitUntilSold(300, in: shop)
     try killed.kill9()
     let soldBefore = try sold(in: shop)
     #expect(soldBefore < Self.busiestUnits, "the replay was killed too late")
     #expect(try shop.server.call("XLEN", Audit.topic + ":half") != 0, "nothing was half done")
 
-    let accepted = try accepted(by: shop.doorbuster("replay", Self.file, "--json"))
+    let accepted = try await accepted(by: shop.doorbuster("replay", Self.file, "--json"))
     var audit = try Audit(shop)
     try audit.run(accepted: accepted, others: Self.tokens)
     expectWhole(audit, accepted)
@@ -49,21 +49,21 @@ struct ReplayCrashTests {
 
   @Test(
     "of redis-server: it comes back with every promise, and the replay goes on",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(5)),
     arguments: [1, 2]
   )
-  func server(crashes: Int) throws {
+  func server(crashes: Int) async throws {
     let shop = try Shop()
     let replay = try shop.doorbuster("replay", Self.file, "--json")
     for crash in 1...crashes {
-      try waitUntilSold(300 * Int64(crash), in: shop)
+      try await waitUntilSold(300 * Int64(crash), in: shop)
       #expect(try sold(in: shop) < Self.busiestUnits, "the server is killed too late")
       try shop.server.kill9()
       try shop.server.restart()
     }
-    let first = try accepted(by: replay)
+    let first = try await accepted(by: replay)
     // Buyers who heard nothing certain ask again.
-    let second = try accepted(by: shop.doorbuster("replay", Self.file, "--json"))
+    let second = try await accepted(by: shop.doorbuster("replay", Self.file, "--json"))
     #expect(second.isSuperset(of: first))
     var audit = try Audit(shop)
     try audit.run(accepted: first.union(second), others: Self.tokens)
@@ -71,9 +71,9 @@ struct ReplayCrashTests {
   }
 
   /// Stops a worker where it has taken messages and not acknowledged them. Its consumer's name begins with its pid.
-  private func stopHoldingMessages(_ worker: Subprocess, in shop: Shop) throws {
+  private func stopHoldingMessages(_ worker: Subprocess, in shop: Shop) async throws {
     let redis = try shop.server.connect()
-    try waitUntil("messages in the worker's hands") {
+    try await eventually("messages in the worker's hands") {
       worker.signal(SIGSTOP)
       let consumers = try redis.call("XINFO", "CONSUMERS", Audit.topic, Audit.group).elements ?? []
       let own = consumers.first { $0["name"]?.text?.hasPrefix("\(worker.pid)-") ?? false }
@@ -92,8 +92,8 @@ struct ReplayCrashTests {
   }
 
   /// Waits for a replay's end. The tokens that it does not report as failed: with ample stock these were accepted.
-  private func accepted(by replay: Subprocess) throws -> Set<String> {
-    let outcome = try replay.wait(timeout: .seconds(90))
+  private func accepted(by replay: Subprocess) async throws -> Set<String> {
+    let outcome = try await replay.outcome(timeout: .seconds(90))
     #expect(outcome.status == .exited(0), "\(outcome.stdout) \(outcome.stderr.suffix(2_000))")
     let failed = outcome.stderr.split(separator: "\n").compactMap { line -> String? in
       guard let start = line.range(of: "replay: token ") else { return nil }
@@ -116,9 +116,9 @@ struct ReplayCrashTests {
     let lost: Int
   }
 
-  private func waitUntilSold(_ units: Int64, in shop: Shop) throws {
+  private func waitUntilSold(_ units: Int64, in shop: Shop) async throws {
     let redis = try shop.server.connect()
-    try waitUntil("\(units) units sold", timeout: .seconds(40)) {
+    try await eventually("\(units) units sold", timeout: .seconds(60)) {
       soldUnits(try redis.call("STOCK.INFO", Audit.key(Self.busiest))) >= units
     }
   }

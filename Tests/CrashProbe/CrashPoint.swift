@@ -9,13 +9,15 @@ enum Step: String {
   /// A batch of messages in the worker's hands: before it is handled, and after, when it is not acknowledged yet.
   case deliver
   case record, cancel, log, follow, trim
+  /// Units on their way between buckets; a deduction that deposits them first is a step of its own.
+  case withdraw, deductDepositing, deposit, settle, rebalance
   /// What a recovery does: makes a bucket anew, writes in what it lacks, has its log followed anew, thaws it.
   case create, writeIn, adopt, thaw
 }
 
 enum Side: String { case before, after }
 
-/// Where this process kills itself: right before or right after the k-th call of a step.
+/// Where this process kills or stops itself: right before or right after the k-th call of a step.
 struct CrashPoint {
   let step: Step
   let side: Side
@@ -33,12 +35,17 @@ struct CrashPoint {
   }
 }
 
-/// Counts how often the crash point was passed, over all tasks, and kills the process there.
+/// Counts how often the crash point was passed, over all tasks, and kills the process there, or stops it until somebody
+/// sends `SIGCONT`.
 final class Fuse: Sendable {
   private let point: CrashPoint?
+  private let stopsOnly: Bool
   private let passed = Mutex(0)
 
-  init(_ point: CrashPoint?) { self.point = point }
+  init(_ point: CrashPoint?, stopsOnly: Bool = false) {
+    self.point = point
+    self.stopsOnly = stopsOnly
+  }
 
   func pass(_ step: Step, _ side: Side) {
     guard let point, point.step == step, point.side == side else { return }
@@ -47,6 +54,10 @@ final class Fuse: Sendable {
       return passed
     }
     guard calls == point.call else { return }
+    if stopsOnly {
+      kill(getpid(), SIGSTOP)
+      return
+    }
     kill(getpid(), SIGKILL)
     // The signal may take a moment to reach this thread, which must not go on meanwhile.
     while true { pause() }

@@ -4,11 +4,20 @@ import TestServers
 
 /// A seeded crowd: buyers of 1 to 3 units, one click in five being the double of an earlier one, or with twins
 /// another user's with the same token. The same seed gives the same clicks in every process.
+///
+/// Told a home and the number of buckets, all buyers have that one; told a quantity, each wants so many units.
 final class Crowd: Sendable {
   private let clicks: [Purchase]
   private let next = Mutex(0)
 
-  init(sku: SKU, seed: UInt64, clicks count: Int, twins: Bool) throws {
+  init(
+    sku: SKU,
+    seed: UInt64,
+    clicks count: Int,
+    twins: Bool,
+    home: (bucket: Int, of: Int)? = nil,
+    quantity: Int64? = nil
+  ) throws {
     var random = SplitMix64(seed: seed)
     var clicks: [Purchase] = []
     for index in 0..<count {
@@ -17,13 +26,24 @@ final class Crowd: Sendable {
         let user = twins ? try UserID("twin-\(index)") : first.user
         clicks.append(try Purchase(sku: sku, user: user, token: first.token, quantity: first.quantity))
       } else {
-        let quantity = Int64(random.next() % 3) + 1
+        let drawn = Int64(random.next() % 3) + 1
+        let user = try Self.user(index, home)
         clicks.append(
-          try Purchase(sku: sku, user: UserID("user-\(index)"), token: Token("token-\(index)"), quantity: quantity)
+          try Purchase(sku: sku, user: user, token: Token("token-\(seed)-\(index)"), quantity: quantity ?? drawn)
         )
       }
     }
     self.clicks = clicks
+  }
+
+  private static func user(_ index: Int, _ home: (bucket: Int, of: Int)?) throws -> UserID {
+    var user = try UserID("user-\(index)")
+    var tries = 0
+    while let home, user.homeBucket(among: home.of) != home.bucket {
+      tries += 1
+      user = try UserID("user-\(index)-\(tries)")
+    }
+    return user
   }
 
   /// The next click; nil after the last.

@@ -34,7 +34,7 @@ struct FusedStock: StockService {
     depositing deposits: [Deposit],
     before deadline: ContinuousClock.Instant
   ) async throws(StockError) -> DepositedDeduction {
-    fuse.pass(.deduct, .before)
+    fuse.pass(.deductDepositing, .before)
     let outcome = try await stock.deduct(
       purchase,
       from: bucket,
@@ -42,7 +42,7 @@ struct FusedStock: StockService {
       depositing: deposits,
       before: deadline
     )
-    fuse.pass(.deduct, .after)
+    fuse.pass(.deductDepositing, .after)
     return outcome
   }
 
@@ -86,19 +86,28 @@ struct FusedStock: StockService {
     from bucket: BucketID,
     to target: Int
   ) async throws(StockError) -> WithdrawOutcome {
-    try await stock.withdraw(transfer, quantity: quantity, from: bucket, to: target)
+    fuse.pass(.withdraw, .before)
+    let outcome = try await stock.withdraw(transfer, quantity: quantity, from: bucket, to: target)
+    fuse.pass(.withdraw, .after)
+    return outcome
   }
 
   nonisolated(nonsending) func deposit(_ deposit: Deposit, into bucket: BucketID) async throws(StockError)
     -> DepositOutcome
   {
-    try await stock.deposit(deposit, into: bucket)
+    fuse.pass(.deposit, .before)
+    let outcome = try await stock.deposit(deposit, into: bucket)
+    fuse.pass(.deposit, .after)
+    return outcome
   }
 
   nonisolated(nonsending) func settle(_ transfer: TransferName, in bucket: BucketID) async throws(StockError)
     -> SettleOutcome
   {
-    try await stock.settle(transfer, in: bucket)
+    fuse.pass(.settle, .before)
+    let outcome = try await stock.settle(transfer, in: bucket)
+    fuse.pass(.settle, .after)
+    return outcome
   }
 
   func transfers(
@@ -111,7 +120,10 @@ struct FusedStock: StockService {
   }
 
   func rebalance(_ sku: SKU, buckets: [Int], weights: [Int64]?) async throws(StockError) -> [Int64] {
-    try await stock.rebalance(sku, buckets: buckets, weights: weights)
+    fuse.pass(.rebalance, .before)
+    let outcome = try await stock.rebalance(sku, buckets: buckets, weights: weights)
+    fuse.pass(.rebalance, .after)
+    return outcome
   }
 
   func freeze(_ bucket: BucketID) async throws(StockError) { try await stock.freeze(bucket) }
@@ -150,6 +162,10 @@ struct FusedStock: StockService {
   var soldOut: SoldOutCache? { stock.soldOut }
 
   func server(of bucket: BucketID) async -> String? { await stock.server(of: bucket) }
+
+  func lease(_ work: String, of sku: SKU, for holder: String, ms: Int64) async throws(StockError) -> Bool {
+    try await stock.lease(work, of: sku, for: holder, ms: ms)
+  }
 
   nonisolated(nonsending) func verify(_ bucket: BucketID, buckets: Int) async throws(StockError) {
     try await stock.verify(bucket, buckets: buckets)

@@ -12,14 +12,15 @@ import StockClient
 
 /// An orchestrator in a process of its own, on real servers, which kills itself at a chosen step.
 ///
-///     crash-probe redis=URL[,URL] database=PATH|URL sku=SKU stock=N [more=SKU,SKU] [buckets=N] [path=P]
-///         [seed=N clicks=N [twins=yes]] [seed=N carts=N] [recover=yes] [work=yes|always]
-///         [crash=STEP/SIDE/K]
+///     crash-probe redis=URL database=PATH|URL sku=SKU stock=N [more=SKU,SKU] [broker=URL] [buckets=N] [path=P] [check=MS]
+///         [seed=N clicks=N [twins=yes] [home=BUCKET] [quantity=N]] [seed=N carts=N] [recover=yes] [work=yes|always]
+///         [crash=STEP/SIDE/K | stop=STEP/SIDE/K]
 ///
-/// It puts the products on sale (once), lets a crowd buy, and then one with carts of them, and prints the token of each
-/// accepted purchase as its buyer hears of it. With several servers the messages are on the first. With `recover` it
-/// recovers the sale first, which must be there. With `work` it also runs worker and check-back, and ends once nothing is on
-/// its way; with `work=always` it says `ready` and does nothing else, on a sale that is there, until it is killed.
+/// With several servers in `redis` the messages are on the first, unless `broker` names another. It puts the products on
+/// sale (once), lets a crowd buy, carts of several products too, and prints the token of each accepted purchase as its
+/// buyer hears of it. With `recover` it recovers the sale first, which must be there. With `work` it also runs worker and
+/// check-back, and ends once nothing is on its way; with `work=always` it says `ready` and does nothing else, on a sale
+/// that is there, until it is killed. At `crash` it kills itself, at `stop` it stops itself until it is told to go on.
 @main
 struct Probe {
   static func main() async {
@@ -45,11 +46,18 @@ struct Probe {
     skus = [sku] + (try settings.list("more").map { try SKU($0) })
     var logger = Logger(label: "crash-probe") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning
-    let fuse = Fuse(try settings.crashPoint())
-    let configuration = Self.configuration
+    let stop = try settings.crashPoint("stop")
+    let fuse = try Fuse(stop ?? settings.crashPoint("crash"), stopsOnly: stop != nil)
+    let checkMs = try settings.number("check", default: 1_000)
+    let configuration = Self.configuration(checkMs: checkMs)
     store = try await Self.open(settings.text("database"), logger)
-    stock = try await StockClient.connect(url: settings.text("redis"))
-    let broker = RedisStreamsBroker(stock.router.clients[0], options: Self.options, logger: logger)
+    stock = try await StockClient.connect(RedisServers(settings.text("redis")))
+    let client = try settings.text("broker", default: nil).map { try RedisClient(RedisURL($0)) }
+    let broker = RedisStreamsBroker(
+      client ?? stock.router.clients[0],
+      options: Self.options(configuration),
+      logger: logger
+    )
     doorbuster = try Doorbuster(
       stock: FusedStock(stock: stock, fuse: fuse),
       broker: FusedBroker(broker: broker, fuse: fuse),
@@ -67,12 +75,12 @@ struct Probe {
   }
 
   /// Scaled down, so that a test sees all bounds pass in seconds.
-  private static var configuration: DoorbusterConfiguration {
+  private static func configuration(checkMs: Int64) -> DoorbusterConfiguration {
     var configuration = DoorbusterConfiguration()
-    configuration.firstCheck = .seconds(1)
-    configuration.purchaseDeadline = .milliseconds(700)
-    configuration.storeFromLogAfter = .milliseconds(1_200)
-    configuration.cartHold = .seconds(6)
+    configuration.firstCheck = .milliseconds(checkMs)
+    configuration.purchaseDeadline = .milliseconds(checkMs * 7 / 10)
+    configuration.storeFromLogAfter = .milliseconds(checkMs * 12 / 10)
+    configuration.cartHold = .milliseconds(checkMs * 6)
     configuration.batchMax = 8
     configuration.logInterval = .milliseconds(20)
     configuration.logBatchMax = 16
@@ -83,14 +91,16 @@ struct Probe {
     return configuration
   }
 
-  private static let options = RedisStreamsOptions(
-    checkAfter: configuration.firstCheck,
-    checkInterval: .milliseconds(50),
-    checkDelay: .milliseconds(200),
-    retryDelay: .milliseconds(100),
-    visibility: .milliseconds(700),
-    pollInterval: .milliseconds(50)
-  )
+  private static func options(_ configuration: DoorbusterConfiguration) -> RedisStreamsOptions {
+    RedisStreamsOptions(
+      checkAfter: configuration.firstCheck,
+      checkInterval: .milliseconds(50),
+      checkDelay: .milliseconds(200),
+      retryDelay: .milliseconds(100),
+      visibility: .milliseconds(700),
+      pollInterval: .milliseconds(50)
+    )
+  }
 
   private func run() async throws {
     if settings.worksAlways {
@@ -99,7 +109,7 @@ struct Probe {
       let report = try await doorbuster.recover(sku)
       guard report.isComplete else { throw ProbeError("not all was mended: \(report.findings)") }
     } else {
-      try await createSale()
+      try await createSales()
     }
     try await withThrowingTaskGroup(of: Bool.self) { group in
       for service in services() {
@@ -125,7 +135,7 @@ struct Probe {
     await store.close()
   }
 
-  private func createSale() async throws {
+  private func createSales() async throws {
     let terms = SaleTerms(buckets: Int(try settings.number("buckets", default: 1)))
     let path = try settings.path() ?? (terms.buckets == 1 ? .redisMQ : .combined)
     for sku in skus {
@@ -145,7 +155,17 @@ struct Probe {
   private func buy() async throws {
     let clicks = Int(try settings.number("clicks", default: 0))
     let seed = UInt64(try settings.number("seed", default: 0))
-    let crowd = try Crowd(sku: sku, seed: seed, clicks: clicks, twins: settings.says("twins"))
+    let buckets = Int(try settings.number("buckets", default: 1))
+    let home = settings.text("home", default: nil).flatMap(Int.init)
+    let quantity = try settings.number("quantity", default: 0)
+    let crowd = try Crowd(
+      sku: sku,
+      seed: seed,
+      clicks: clicks,
+      twins: settings.says("twins"),
+      home: home.map { ($0, buckets) },
+      quantity: quantity > 0 ? quantity : nil
+    )
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<8 {
         group.addTask {
@@ -233,6 +253,8 @@ struct Settings: Sendable {
   /// What is written with commas between; nothing where it is absent.
   func list(_ name: String) -> [String] { values[name]?.split(separator: ",").map(String.init) ?? [] }
 
+  func text(_ name: String, default absent: String?) -> String? { values[name] ?? absent }
+
   func number(_ name: String, default absent: Int64? = nil) throws -> Int64 {
     guard let text = values[name] else {
       guard let absent else { throw ProbeError("\(name) is missing") }
@@ -248,9 +270,9 @@ struct Settings: Sendable {
     return path
   }
 
-  func crashPoint() throws -> CrashPoint? {
-    guard let text = values["crash"] else { return nil }
-    guard let point = CrashPoint(text) else { throw ProbeError("crash is '\(text)', which is no crash point") }
+  func crashPoint(_ name: String) throws -> CrashPoint? {
+    guard let text = values[name] else { return nil }
+    guard let point = CrashPoint(text) else { throw ProbeError("\(name) is '\(text)', which is no crash point") }
     return point
   }
 }

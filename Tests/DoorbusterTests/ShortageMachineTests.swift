@@ -84,7 +84,26 @@ struct ShortageMachineTests {
     #expect(machine.repaired([.repaired]) == .record(orders, as: .sold, rejecting: false))
   }
 
-  @Test("wait where more comes back again and again, where a bucket is away, and where one was never followed")
+  @Test("do not wait for ever for a bucket that was never set up, and do for what one has given back before")
+  func neverFollowed() throws {
+    var machine = ShortageMachine(sku, orders, as: .held, readMax: 10)
+    #expect(machine.loaded(buckets: 4, [1: position(10)]) == .locate(bucket(0)))
+    #expect(machine.located(position(3)) == .locate(bucket(2)))
+    #expect(machine.located(nil) == .locate(bucket(3)))
+    #expect(machine.located(nil) == .read(bucket(0), after: position(3)))
+    #expect(
+      machine.read([Sample.event(4, .cancel, "v", user: "bob", change: 2)]) == .read(bucket(1), after: position(10))
+    )
+    #expect(machine.read([]) == .find(sku, [try Token("v")]))
+    let row = StoredOrder(order: Sample.order(try Sample.purchase("v", user: "bob")), state: .sold)
+    #expect(machine.found([row]) == .repair([.move(sku, try Token("v"), to: .cancelled)]))
+    #expect(machine.repaired([.repaired]) == .record(orders, as: .held, rejecting: false))
+    #expect(machine.recorded([short, short]) == .read(bucket(0), after: position(4)))
+    #expect(machine.read([]) == .read(bucket(1), after: position(10)))
+    #expect(machine.read([]) == .record(orders, as: .held, rejecting: true))
+  }
+
+  @Test("wait where more comes back again and again, where a bucket is away, and where the sale is unknown")
   func waits() throws {
     var machine = reading()
     for round in 0..<ShortageMachine.roundsMax {
@@ -102,6 +121,6 @@ struct ShortageMachineTests {
     machine = reading()
     #expect(machine.failed() == .finish([.short(stock: 0), .short(stock: 0)]))
     machine = ShortageMachine(sku, orders, as: .held, readMax: 10)
-    #expect(machine.loaded(buckets: 2, [0: position(1)]) == .finish([.short(stock: 0), .short(stock: 0)]))
+    #expect(machine.loaded(buckets: nil, [0: position(1)]) == .finish([.short(stock: 0), .short(stock: 0)]))
   }
 }

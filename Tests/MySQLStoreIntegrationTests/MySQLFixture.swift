@@ -4,27 +4,9 @@ import OrderStoreContract
 import Orders
 import TestServers
 
-/// Lets a few tests at a time have their databases: hundreds of stores at once, with eight threads each, would wait for
-/// each other past every bound.
-actor Slots {
-  static let shared = Slots(4)
-
-  private var free: Int
-  private var waiting: [CheckedContinuation<Void, Never>] = []
-
-  init(_ count: Int) { free = count }
-
-  func take() async {
-    if free > 0 {
-      free -= 1
-    } else {
-      await withCheckedContinuation { waiting.append($0) }
-    }
-  }
-
-  func give() {
-    if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
-  }
+extension Slots {
+  /// Hundreds of stores at once, with eight threads each, would wait for each other past every bound.
+  fileprivate static let ofStores = Slots(4)
 }
 
 /// A database of one test.
@@ -40,18 +22,18 @@ final class MySQLFixture: OrderStoreFixture {
   }
 
   // The slot goes back when nobody has the fixture any more.
-  deinit { Task { await Slots.shared.give() } }
+  deinit { Task { await Slots.ofStores.give() } }
 
   static func make(
     _ options: MySQLStoreOptions = MySQLStoreOptions(),
     on server: MariaDBServer? = nil
   ) async throws -> MySQLFixture {
-    await Slots.shared.take()
+    await Slots.ofStores.take()
     do {
       let server = if let server { server } else { try await SharedMariaDB.get() }
       return MySQLFixture(options, on: server, database: try await aside { try server.makeDatabase() })
     } catch {
-      await Slots.shared.give()
+      await Slots.ofStores.give()
       throw error
     }
   }

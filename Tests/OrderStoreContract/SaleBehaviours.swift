@@ -17,6 +17,23 @@ extension OrderStoreBehaviour {
       await store.close()
       await other.close()
     },
+    OrderStoreBehaviour("what decides on which servers a sale's buckets lie is kept with it, to its longest text") {
+      fixture in
+      let store = try await fixture.open()
+      var sale = makeSale()
+      sale.servers = String(repeating: "redis://é:6379,", count: 512).prefix(Sale.serversBytesMax).description
+      while (sale.servers?.utf8.count ?? 0) > Sale.serversBytesMax { sale.servers?.removeLast() }
+      #expect(try await store.create(sale) == sale)
+      var elsewhere = sale
+      elsewhere.servers = "one server"
+      #expect(try await store.create(elsewhere) == sale)
+      try await store.reschedule(sku, limit: 5, opensMs: nil, closesMs: nil)
+      sale.terms.limit = 5
+      #expect(try await store.sale(sku) == sale)
+      _ = try await store.create(makeSale(otherSKU))
+      #expect(Set(try await store.sales()) == [sale, makeSale(otherSKU)])
+      await store.close()
+    },
     OrderStoreBehaviour("a sale that is known stays as it is, and its stock too") { fixture in
       let store = try await fixture.openWithSale()
       _ = try await store.record([makeOrder("a", quantity: 3)])

@@ -4,10 +4,13 @@ import SaleAudit
 import TestServers
 import Testing
 
-/// A redis-server with AOF `everysec` that is killed in mid-sale, and whose disk lacks what was not flushed to it.
+/// A redis-server with AOF `everysec` that is killed in mid-sale, and whose disk lacks what was not flushed to it; and a
+/// replica that becomes the master, and lacks what the old one went on to sell.
 @Suite("Lost writes")
 struct LostWritesTests {
-  private static let rounds = 3
+  private enum Incident {
+    case crash, failOver
+  }
 
   @Test(
     "come up frozen, are completed and thawed without a hand, and break no promise that a message carries",
@@ -20,12 +23,22 @@ struct LostWritesTests {
   )
   func messagesApart(plan: ShopPlan) async throws {
     // Cancels are told by the bucket's log alone, which may lose them: their units may be another buyer's by then.
-    let (shop, crowd, _) = try await sell(plan, Crowd.Habits(cancels: 0))
-    let ledger = crowd.ledger
-    #expect(ledger.broken.isEmpty)
-    var audit = try shop.audit()
-    try audit.run(accepted: ledger.promised, others: Set(ledger.purchases.keys), givenUp: ledger.givenUp)
-    #expect(audit.rejected.isEmpty)
+    let (shop, crowd, _) = try await sell(plan, Crowd.Habits(cancels: 0), [.crash, .crash, .crash])
+    try expectPromises(crowd, shop)
+    await shop.close()
+  }
+
+  @Test(
+    "of a master are made up for by its replica, as far as messages carry them",
+    .timeLimit(.minutes(3)),
+    arguments: [
+      ShopPlan(path: .combined, buckets: 4, hasOwnBroker: true, hasReplica: true),
+      ShopPlan(path: .combined, buckets: 2, hasReplica: true), ShopPlan(path: .buckets, buckets: 3, hasReplica: true),
+    ]
+  )
+  func promoted(plan: ShopPlan) async throws {
+    let (shop, crowd, recorded) = try await sell(plan, Crowd.Habits(cancels: plan.hasOwnBroker ? 0 : 12), [.failOver])
+    if plan.hasOwnBroker { try expectPromises(crowd, shop) } else { try expectOrders(recorded, crowd, shop) }
     await shop.close()
   }
 
@@ -39,17 +52,33 @@ struct LostWritesTests {
     ]
   )
   func messagesLost(plan: ShopPlan) async throws {
-    let (shop, crowd, recorded) = try await sell(plan, Crowd.Habits())
-    let ledger = crowd.ledger
-    var audit = try shop.audit()
-    // What was promised and is in neither place any more is what `everysec` may lose.
-    try audit.run(accepted: recorded, others: Set(ledger.purchases.keys), givenUp: ledger.givenUp)
+    let (shop, crowd, recorded) = try await sell(plan, Crowd.Habits(), [.crash, .crash, .crash])
+    try expectOrders(recorded, crowd, shop)
     await shop.close()
   }
 
-  /// Sells to the last unit, with crashes in between.
-  /// - Returns: also the tokens of all orders that stood when a crash was over.
-  private func sell(_ plan: ShopPlan, _ habits: Crowd.Habits) async throws -> (Shop, Crowd, Set<String>) {
+  private func expectPromises(_ crowd: Crowd, _ shop: Shop) throws {
+    let ledger = crowd.ledger
+    #expect(ledger.broken.isEmpty)
+    var audit = try shop.audit()
+    try audit.run(accepted: ledger.promised, others: Set(ledger.purchases.keys), givenUp: ledger.givenUp)
+    #expect(audit.rejected.isEmpty)
+  }
+
+  /// What was promised and is in neither place any more is what such a server may lose.
+  private func expectOrders(_ recorded: Set<String>, _ crowd: Crowd, _ shop: Shop) throws {
+    let ledger = crowd.ledger
+    var audit = try shop.audit()
+    try audit.run(accepted: recorded, others: Set(ledger.purchases.keys), givenUp: ledger.givenUp)
+  }
+
+  /// Sells to the last unit, with incidents in between.
+  /// - Returns: also the tokens of all orders that stood when an incident was over.
+  private func sell(
+    _ plan: ShopPlan,
+    _ habits: Crowd.Habits,
+    _ incidents: [Incident]
+  ) async throws -> (Shop, Crowd, Set<String>) {
     let seed = SplitMix64.seedOfRun()
     let shop = try await Shop(plan)
     try await shop.createSale()
@@ -59,8 +88,11 @@ struct LostWritesTests {
       let recorded = try await crowd.buying {
         var random = SplitMix64(seed: seed)
         var recorded: Set<String> = []
-        for _ in 0..<Self.rounds {
-          recorded.formUnion(try await crash(shop, crowd, &random))
+        for incident in incidents {
+          switch incident {
+          case .crash: recorded.formUnion(try await crash(shop, crowd, &random))
+          case .failOver: recorded.formUnion(try await failOver(shop, crowd))
+          }
         }
         try await crowd.wait(for: 1, more: "sold out") { $0.soldOut }
         return recorded
@@ -68,7 +100,7 @@ struct LostWritesTests {
       try await shop.waitUntilSettled()
       return recorded
     }
-    #expect(workers.reduce(0) { $0 + $1.counters.completedBuckets } >= Self.rounds)
+    #expect(workers.reduce(0) { $0 + $1.counters.completedBuckets } >= incidents.count)
     #expect(try shop.purchasesWrittenIn() > 0, "seed \(seed): nothing was lost")
     let found = try await shop.doorbuster.reconcile(shop.sku, settings: Shop.books)
     #expect(found.found == 0, "seed \(seed): \(found.findings)")
@@ -91,10 +123,24 @@ struct LostWritesTests {
       try AppendOnlyFile.cut(server, to: before + written - lost)
       try server.restart()
     }
+    try await waitUntilThawed(shop)
+    #expect(zip(epochs, try shop.epochs()).allSatisfy { $0 != $1 }, "a bucket did not come up frozen")
+    return Set(orders.keys)
+  }
+
+  /// Lets the old master sell on after its replica became one, and waits until that one's buckets sell.
+  private func failOver(_ shop: Shop, _ crowd: Crowd) async throws -> Set<String> {
+    try await crowd.waitForPromises(60)
+    let reasons = try await shop.failOver { try await crowd.waitForPromises(40) }
+    #expect(reasons.allSatisfy { $0 == "promotion" }, "\(reasons)")
+    let orders = try shop.rows().filter { $0.value.state == "sold" || $0.value.state == "held" }
+    try await waitUntilThawed(shop)
+    return Set(orders.keys)
+  }
+
+  private func waitUntilThawed(_ shop: Shop) async throws {
     try await eventually("thawed buckets") {
       try shop.infos().allSatisfy { $0["frozen"]?.text == "no" }
     }
-    #expect(zip(epochs, try shop.epochs()).allSatisfy { $0 != $1 }, "a bucket did not come up frozen")
-    return Set(orders.keys)
   }
 }

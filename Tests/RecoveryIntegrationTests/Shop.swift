@@ -1,4 +1,5 @@
 import Doorbuster
+import Foundation
 import Logging
 import MySQLStore
 import Orders
@@ -8,6 +9,7 @@ import SQLiteStore
 import SaleAudit
 import Stock
 import StockClient
+import Synchronization
 import TestServers
 import Testing
 
@@ -24,6 +26,8 @@ struct ShopPlan: Sendable, CustomTestStringConvertible {
   var limit: Int64 = 0
   /// Of the buckets' server.
   var fsync = RedisServerOptions.AppendFsync.always
+  /// Whether the buckets' server has a replica, to which ``Shop/failOver(_:)`` goes.
+  var hasReplica = false
   /// How old an order becomes whose hold was written in.
   var holdMax = Duration.seconds(900)
 
@@ -38,7 +42,6 @@ final class Shop: Sendable {
 
   let plan: ShopPlan
   let sku: SKU
-  let server: RedisServer
   /// Nil where the messages are on the buckets' server.
   let messages: RedisServer?
   let database: AuditedDatabase
@@ -47,6 +50,8 @@ final class Shop: Sendable {
   let opensMs: Int64 = 1_000
   let closesMs: Int64 = 4_000_000_000_000
 
+  private let master: Mutex<RedisServer>
+  private let replica: RedisServer?
   private let stock: StockClient
   private let messageClient: RedisClient?
   private let files: TemporaryDirectory
@@ -57,17 +62,17 @@ final class Shop: Sendable {
     let files = try TemporaryDirectory()
     self.files = files
     sku = try SKU(Self.skuText)
-    let server = try await aside {
-      try RedisServer(RedisServerOptions(appendOnly: true, appendFsync: plan.fsync))
-    }
-    self.server = server
+    let (server, replica) = try await aside { try Self.startServers(plan) }
+    master = Mutex(server)
+    self.replica = replica
+    try Self.point(files, to: server)
     let messages =
       plan.hasOwnBroker
       ? try await aside { try RedisServer(RedisServerOptions(module: .none, appendOnly: true)) } : nil
     self.messages = messages
     (database, orders) = try await Self.openDatabase(plan, files, mariaDB)
     stock = try await StockClient.connect(
-      RedisURL("unix://\(server.socketPath)"),
+      RedisURL("unix://\(files.file(Self.socket))"),
       configuration: RedisClient.Configuration(logger: Self.logger)
     )
     var configuration = Self.configuration
@@ -86,6 +91,23 @@ final class Shop: Sendable {
       configuration: configuration,
       logger: Self.logger
     )
+  }
+
+  private static func startServers(_ plan: ShopPlan) throws -> (RedisServer, RedisServer?) {
+    var options = RedisServerOptions(appendOnly: true, appendFsync: plan.fsync, tcp: plan.hasReplica)
+    let server = try RedisServer(options)
+    guard plan.hasReplica else { return (server, nil) }
+    options.replicaOf = server
+    return (server, try RedisServer(options))
+  }
+
+  /// Where clients look for the server that sells: as a service's address does, it leads to another one after a fail-over.
+  private static let socket = "redis.sock"
+
+  private static func point(_ files: TemporaryDirectory, to server: RedisServer) throws {
+    let (path, next) = (files.file(socket), files.file(socket + ".next"))
+    try FileManager.default.createSymbolicLink(atPath: next, withDestinationPath: server.socketPath)
+    guard rename(next, path) == 0 else { throw TestServerError.system("rename", errno) }
   }
 
   private static func openDatabase(
@@ -161,10 +183,30 @@ final class Shop: Sendable {
   func startWorker() throws -> Subprocess {
     let worker = try Subprocess(
       BuiltFiles.beside("crash-probe"),
-      ["redis=unix://\(server.socketPath)", "database=\(database.place)", "sku=\(Self.skuText)", "work=always"]
+      ["redis=unix://\(files.file(Self.socket))", "database=\(database.place)", "sku=\(Self.skuText)", "work=always"]
     )
     try waitUntil("a worker") { worker.stdout == "ready\n" }
     return worker
+  }
+
+  // MARK: Servers
+
+  /// The buckets' server.
+  var server: RedisServer { master.withLock { $0 } }
+
+  /// Makes the replica a master while the old one still sells, for as long as `meanwhile` takes; then the old one dies, and
+  /// clients find the new one. Blocks but for `meanwhile`.
+  /// - Returns: why the new one's buckets came up frozen.
+  func failOver(_ meanwhile: () async throws -> Void) async throws -> [String?] {
+    guard let replica else { throw TestServerError.launch("the shop has no replica") }
+    #expect(try await aside { try replica.call("REPLICAOF", "NO", "ONE") } == .ok)
+    try await meanwhile()
+    let old = server
+    try await aside { try old.kill9() }
+    master.withLock { $0 = replica }
+    let reasons = try infos().map { $0["frozen"]?.text }
+    try Self.point(files, to: replica)
+    return reasons
   }
 
   // MARK: Past the product
@@ -215,6 +257,7 @@ final class Shop: Sendable {
     configuration.bucketLease = .milliseconds(500)
     configuration.upkeepInterval = .milliseconds(100)
     configuration.recovery.restartGrace = .milliseconds(1_000)
+    configuration.recovery.promotionGrace = .milliseconds(1_500)
     configuration.recovery.drainMax = .seconds(10)
     return configuration
   }

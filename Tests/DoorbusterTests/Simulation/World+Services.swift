@@ -142,6 +142,15 @@ extension World {
             Dictionary(uniqueKeysWithValues: positions.map { ($0.key.index, $0.value) })
           )
         }
+      case .locate(let id):
+        stock(process) { world throws(StockError) in
+          world.stock.buckets[id].map { LogPosition(epoch: $0.epoch, sequence: $0.info.logFirst - 1) }
+        } _: {
+          switch $0 {
+          case .success(let position): perform(machine.located(position))
+          case .failure: perform(machine.failed())
+          }
+        }
       case .read(let id, let position):
         stock(process) { world throws(StockError) in
           try world.stock.with(id) { bucket throws(StockError) in
