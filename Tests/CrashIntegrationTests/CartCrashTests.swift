@@ -20,16 +20,16 @@ struct CartCrashTests {
       "cancel/before/2", "cancel/after/2", "rollBack/before/2", "rollBack/after/2",
     ]
   )
-  func orchestrator(crash: String) throws {
+  func orchestrator(crash: String) async throws {
     let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=7", "carts=60", "crash=\(crash)").diedOfCrash())
-    #expect(try probe(shop, "work=yes").endedWell() == [])
+    let promised = Set(try await probe(shop, "seed=7", "carts=60", "crash=\(crash)").diedOfCrash())
+    #expect(try await probe(shop, "work=yes").endedWell() == [])
     var audit = try CartAudit(shop)
     try audit.run(accepted: promised)
     #expect(!audit.sold.isEmpty)
 
     // The same buyers ask again: whoever had bought hears so, and nobody buys twice.
-    let confirmed = Set(try probe(shop, "seed=7", "carts=60", "work=yes").endedWell())
+    let confirmed = Set(try await probe(shop, "seed=7", "carts=60", "work=yes").endedWell())
     #expect(confirmed.isSuperset(of: promised))
     var lastAudit = try CartAudit(shop)
     try lastAudit.run(accepted: confirmed)
@@ -42,11 +42,11 @@ struct CartCrashTests {
     .timeLimit(.minutes(2)),
     arguments: ["deduct/after/20", "commit/after/9", "confirm/after/14", "cancel/before/2"]
   )
-  func severalServers(crash: String) throws {
+  func severalServers(crash: String) async throws {
     let shop = try Shop(servers: 3)
     let sales = ["more=hat,sock", "buckets=3", "path=combined", "seed=7"]
-    let promised = Set(try shop.probe(stock: 39, sales + ["carts=60", "crash=\(crash)"]).diedOfCrash())
-    let confirmed = Set(try shop.probe(stock: 39, sales + ["carts=60", "work=yes"]).endedWell())
+    let promised = Set(try await shop.probe(stock: 39, sales + ["carts=60", "crash=\(crash)"]).diedOfCrash())
+    let confirmed = Set(try await shop.probe(stock: 39, sales + ["carts=60", "work=yes"]).endedWell())
     #expect(confirmed.isSuperset(of: promised))
     var audit = try CartAudit(shop)
     try audit.run(accepted: confirmed)
@@ -62,13 +62,13 @@ struct CartCrashTests {
       ("deduct/after/20", "cancel/after/1"), ("commit/before/9", "fence/after/1"), ("commit/before/9", "check/after/1"),
     ]
   )
-  func checkBack(first: String, then: String) throws {
+  func checkBack(first: String, then: String) async throws {
     let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=11", "carts=60", "crash=\(first)").diedOfCrash())
+    let promised = Set(try await probe(shop, "seed=11", "carts=60", "crash=\(first)").diedOfCrash())
     let halves = try #require(try shop.server.call("XLEN", Audit.topic + ":half").integer)
     #expect(halves > 0)
-    _ = try probe(shop, "work=yes", "crash=\(then)").diedOfCrash()
-    _ = try probe(shop, "work=yes").endedWell()
+    _ = try await probe(shop, "work=yes", "crash=\(then)").diedOfCrash()
+    _ = try await probe(shop, "work=yes").endedWell()
     var audit = try CartAudit(shop)
     try audit.run(accepted: promised)
   }
@@ -81,25 +81,25 @@ struct CartCrashTests {
       "deliver/after/1", "follow/after/1",
     ]
   )
-  func worker(crash: String) throws {
+  func worker(crash: String) async throws {
     let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=3", "carts=30").endedWell())
+    let promised = Set(try await probe(shop, "seed=3", "carts=30").endedWell())
     #expect(promised.count > 5)
-    _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try probe(shop, "work=yes").endedWell()
+    _ = try await probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
+    _ = try await probe(shop, "work=yes").endedWell()
     var audit = try CartAudit(shop)
     try audit.run(accepted: promised)
     #expect(audit.sold == promised && audit.rejected.isEmpty)
   }
 
   @Test("of a worker on MariaDB, the same", .timeLimit(.minutes(2)))
-  func workerOnMariaDB() throws {
+  func workerOnMariaDB() async throws {
     let mariaDB = try MariaDBServer()
     for crash in ["record/before/2", "record/after/2"] {
       let shop = try Shop(on: mariaDB)
-      let promised = Set(try probe(shop, "seed=3", "carts=30").endedWell())
-      _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
-      _ = try probe(shop, "work=yes").endedWell()
+      let promised = Set(try await probe(shop, "seed=3", "carts=30").endedWell())
+      _ = try await probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
+      _ = try await probe(shop, "work=yes").endedWell()
       var audit = try CartAudit(shop)
       try audit.run(accepted: promised)
       #expect(!promised.isEmpty && audit.sold == promised)
@@ -113,12 +113,12 @@ struct CartCrashTests {
       "record/after/2", "record/after/6", "cancel/before/1", "cancel/after/1", "cancel/after/2", "deliver/after/2",
     ]
   )
-  func short(crash: String) throws {
+  func short(crash: String) async throws {
     let shop = try Shop()
-    let promised = Set(try probe(shop, "seed=3", "carts=30").endedWell())
+    let promised = Set(try await probe(shop, "seed=3", "carts=30").endedWell())
     try shop.lowerDatabaseStock(of: "hat", to: 10)
-    _ = try probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
-    _ = try probe(shop, "work=yes").endedWell()
+    _ = try await probe(shop, "work=yes", "crash=\(crash)").diedOfCrash()
+    _ = try await probe(shop, "work=yes").endedWell()
     var audit = try CartAudit(shop, lowered: ["hat": Int64(Self.stock - 10)])
     try audit.run(accepted: promised)
     #expect(!audit.rejected.isEmpty && !audit.sold.isEmpty)
