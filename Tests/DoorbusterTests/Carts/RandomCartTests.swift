@@ -13,7 +13,7 @@ struct RandomCartTests {
   private static var seeds: [UInt64] {
     let environment = ProcessInfo.processInfo.environment
     if let text = environment["DOORBUSTER_SEED"], let seed = UInt64(text) { return [seed] }
-    let count = environment["DOORBUSTER_SEEDS"].flatMap(Int.init) ?? 25
+    let count = environment["DOORBUSTER_SEEDS"].flatMap(Int.init) ?? 12
     return (0..<count).map { _ in UInt64.random(in: 0...UInt64.max) }
   }
 
