@@ -5,7 +5,8 @@ import Stock
 extension Recoverer {
   /// Cancelled ones give units back that others need, so what finds no units in the first pass is tried again in a second
   /// one, which moves units between buckets.
-  mutating func writeInOrders(_ work: RecoveryWork) async throws(DoorbusterError) {
+  /// - Returns: how many have found no units, for ``placeShortOrders(_:)``.
+  mutating func writeInOrders(_ work: RecoveryWork) async throws(DoorbusterError) -> Int64 {
     var short: Int64 = 0
     report.compared = 0
     try await eachPage(of: work) { recoverer, page throws(DoorbusterError) in
@@ -17,7 +18,11 @@ extension Recoverer {
         if outcome == .short { short += 1 } else { recoverer.count(order, outcome) }
       }
     }
-    guard short > 0 else { return }
+    return short
+  }
+
+  /// The second pass.
+  mutating func placeShortOrders(_ work: RecoveryWork) async throws(DoorbusterError) {
     try await eachPage(of: work) { recoverer, page throws(DoorbusterError) in
       for order in page where order.state.takesStock {
         switch try await recoverer.access.writeIn(order) {
@@ -33,7 +38,7 @@ extension Recoverer {
     let completed = report.buckets.indices.filter { report.buckets[$0] != .sound }
     var work = RecoveryWork()
     for index in completed { work.infos[index] = try await access.info(index) }
-    try await writeInOrders(work)
+    if try await writeInOrders(work) > 0 { try await placeShortOrders(work) }
   }
 
   private mutating func eachPage(

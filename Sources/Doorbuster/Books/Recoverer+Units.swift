@@ -5,7 +5,8 @@ import Stock
 extension Recoverer {
   /// Writes in what the buckets lack of restocks and transfers. What takes units may need those that another entry brings, so
   /// it goes on as long as anything gets in.
-  mutating func writeInUnits(_ work: RecoveryWork) async throws(DoorbusterError) {
+  /// - Parameter isLast: whether what finds no units now is left; else it is tried again, once the orders are there.
+  mutating func writeInUnits(_ work: RecoveryWork, isLast: Bool) async throws(DoorbusterError) {
     let restocks = try await access.restocks().filter { $0.quantity != 0 }
     let book = try await access.transferBook()
     var pending = missing(book, work).map(Entry.half)
@@ -22,6 +23,7 @@ extension Recoverer {
       pending = left
       show("restocks and transfers still to be written in", Int64(pending.count), of: nil)
     }
+    guard isLast else { return }
     for case .half(let half) in pending { leave(half) }
     try await balance(work)
   }

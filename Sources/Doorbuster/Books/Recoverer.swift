@@ -69,9 +69,12 @@ struct Recoverer {
     let work = try await workList(found.needingWork)
     try await waitOut(found)
     try await applyTerms(work)
-    try await writeInUnits(work)
+    try await writeInUnits(work, isLast: false)
     try await drainMessages()
-    try await writeInOrders(work)
+    let short = try await writeInOrders(work)
+    // What a cancelled order gave back may have been moved away since.
+    try await writeInUnits(work, isLast: true)
+    if short > 0 { try await placeShortOrders(work) }
     try await replacePositions(work)
     try await thaw(work)
   }
