@@ -203,7 +203,7 @@ public struct Bucket: ~Copyable {
 
   // MARK: Changing
 
-  /// Commits the event of a deduction or hold, and keeps it for `encodeOneEvent`.
+  /// Commits the event of a deduction or hold, and keeps it for `encodeDeduction`.
   @inline(__always)
   mutating func sell(_ event: Event, _ token: Lookup) -> Outcome {
     let outcome = commit(event, token)

@@ -305,7 +305,8 @@ public func stock_change_bytes(_ pointer: OpaquePointer) -> Int {
 @c @implementation
 public func stock_encode_change(_ pointer: OpaquePointer, _ buffer: UnsafeMutableRawPointer) -> Int {
   // Lent once for each way: only the rare one needs a copy of the bucket.
-  bucket(pointer).pointee.encodeOneEvent(to: buffer) ?? bucket(pointer).pointee.encodeAnyChange(to: buffer)
+  bucket(pointer).pointee.encodeDeduction(to: buffer) ?? bucket(pointer).pointee.encodeOneEvent(to: buffer)
+    ?? bucket(pointer).pointee.encodeAnyChange(to: buffer)
 }
 
 @c @implementation

@@ -31,15 +31,22 @@ extension Bucket {
   @inline(__always)
   func encodeOneEvent(to buffer: UnsafeMutableRawPointer) -> Int? {
     guard change.first == lastSequence, change.trimmedFrom == 0, change.settled == 0 else { return nil }
-    var writer = ByteWriter(buffer)
-    writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
-    if deduction.sequence == lastSequence {
-      writer.event(deduction)
-      return writer.count
-    }
     let record = Record(at: log.memory(at: change.address))
     guard record.effect.subject != .none else { return nil }
+    var writer = ByteWriter(buffer)
+    writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
     writer.event(record.event(sequence: change.first))
+    return writer.count
+  }
+
+  /// Writes a deduction that is all of the change, from the arguments of its command, which must still be there; nil if the
+  /// change is another.
+  @inline(__always)
+  func encodeDeduction(to buffer: UnsafeMutableRawPointer) -> Int? {
+    guard change.first == lastSequence, deduction.sequence == lastSequence else { return nil }
+    var writer = ByteWriter(buffer)
+    writer.byte(UInt8(truncatingIfNeeded: STOCK_PAYLOAD_VERSION))
+    writer.event(deduction)
     return writer.count
   }
 

@@ -8,7 +8,7 @@ struct BuyCommand: AsyncParsableCommand {
     abstract: "Buy one product, or several in one purchase; once per token.",
     usage: """
       doorbuster buy <sku> --user <user> --token <token> [--quantity <n>] [--hold <ms>]
-      doorbuster buy --item <sku=n> [--item <sku=n> ...] --user <user> --token <token>
+      doorbuster buy --item <sku=n> ... --user <user> --token <token>
       """,
     discussion: """
       Sent again with the same token, it hears the first outcome and takes nothing. A worker brings the purchase into \

@@ -327,9 +327,10 @@ bool stock_transfers_next(const stock_bucket *bucket, stock_cursor *cursor, stoc
 
 // Payloads: what a change propagates, what RDB and AOF keep. Each returns the bytes written.
 // `stock_encode_change`: what the last call changed, in at most `stock_change_bytes` bytes (STOCK_CHANGE_BYTES_MAX
-// where one event was made or none). Not to be called where nothing changed. `stock_encode_event`: one event.
-// `stock_encode`: the whole bucket, part by part from a cursor of zeros, each at most `capacity` (at least
-// STOCK_CHANGE_BYTES_MAX) bytes and each a payload of its own to be applied in order; 0 after the last.
+// where one event was made or none), while that call's arguments are still there. Not to be called where nothing
+// changed. `stock_encode_event`: one event. `stock_encode`: the whole bucket, part by part from a cursor of zeros, each
+// at most `capacity` (at least STOCK_CHANGE_BYTES_MAX) bytes and each a payload of its own to be applied in order; 0
+// after the last.
 size_t stock_change_bytes(const stock_bucket *bucket);
 size_t stock_encode_change(const stock_bucket *bucket, void *buffer);
 size_t stock_encode_event(const stock_event *event, void *buffer);

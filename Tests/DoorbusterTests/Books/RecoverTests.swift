@@ -125,6 +125,31 @@ struct RecoverTests {
     }
   }
 
+  @Test("A transfer of units that a lost cancel had given back is written in behind the cancel")
+  func transferOfCancelledUnits() async throws {
+    let books = try await sale()
+    let order = try #require(try books.row("t1")).order
+    let (source, target) = (order.bucket, (order.bucket + 1) % 3)
+    func move(_ text: String, _ quantity: Int64) throws {
+      let name = try TransferName(text)
+      try books.change(source) { _ = try $0.withdraw(name, quantity: quantity, to: target, nowMs: 0) }
+      try books.change(target) { _ = try $0.deposit(Deposit(name: name, source: source, quantity: quantity), nowMs: 0) }
+    }
+    // Nothing is left in the bucket but what the cancel gives back.
+    try move("rest", try #require(books.bucket(source)).available)
+    let old = books.bucket(source)
+    try books.change(source) {
+      _ = try $0.cancel(order.purchase.token, fence: false, offSale: false, nowMs: books.world.nowMs)
+    }
+    try move("back", order.purchase.quantity)
+    books.settle()
+    books.world.stock.buckets[books.id(source)] = old
+    books.world.stock.comeUp(books.id(source), .promotion)
+    let report = try await recover(books)
+    #expect(report.isComplete && report.findings.isEmpty && report.transfers == 1 && report.orders == [.cancelled: 1])
+    try await expectRecovered(books)
+  }
+
   @Test("An operator's freeze stays, and what hides under it is completed when it ends")
   func operatorsFreeze() async throws {
     let books = try await sale()
