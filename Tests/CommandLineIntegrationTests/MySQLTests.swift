@@ -42,6 +42,29 @@ import Testing
     #expect(try worker.wait().status == .exited(0))
   }
 
+  @Test("A replay keeps every order of its file in MariaDB, and a second one sells nothing more")
+  func replay() throws {
+    let database = try MariaDBServer()
+    let shop = try Shop()
+    let name = try database.makeDatabase()
+    func replay() throws -> JSON {
+      let file = BuiltFiles.root + "/examples/cd-orders.csv"
+      let servers = ["--redis", shop.redis, "--database", database.url(database: name)]
+      let outcome = try Doorbuster.run(["replay", file, "--json"] + servers)
+      #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+      return try JSON(outcome.stdout)
+    }
+    let sold = "SELECT COUNT(*), SUM(quantity) FROM orders WHERE state = 'sold'"
+    let first = try replay()
+    try expectBalance(first)
+    #expect(first["accepted"] == 6919)
+    #expect(try database.sql(sold, database: name) == "6919\t16479\n")
+    let second = try replay()
+    try expectBalance(second)
+    #expect(second["accepted"] == 0 && second["duplicate"] == 6919)
+    #expect(try database.sql(sold, database: name) == "6919\t16479\n")
+  }
+
   @Test("A database that can't be used is named, and its password is not")
   func refused() throws {
     let shop = try Shop()
