@@ -121,8 +121,7 @@ let tests: [Target] = [
   .testTarget(
     name: "SpreadIntegrationTests",
     dependencies: [
-      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "TestServers", "crash-probe",
-      .product(name: "GRDB", package: "GRDB.swift"), log,
+      "Doorbuster", "StockClient", "RedisStreams", "SQLiteStore", "TestServers", "SaleAudit", "crash-probe", log,
     ]
   ),
   .testTarget(

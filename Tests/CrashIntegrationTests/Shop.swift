@@ -45,34 +45,3 @@ struct Shop {
     try database.execute("UPDATE products SET stock = \(units) WHERE sku = '\(sku)'")
   }
 }
-
-extension Subprocess {
-  /// Waits until it has died at its crash point. The whole lines that it had printed.
-  func diedOfCrash() async throws -> [String] {
-    let outcome = try await outcome()
-    guard outcome.status == .signalled(SIGKILL) else {
-      throw TestServerError.launch("it never came to its crash point: \(outcome.status) \(outcome.stderr)")
-    }
-    return Self.wholeLines(outcome.stdout)
-  }
-
-  /// Waits until it has ended well. The lines that it printed.
-  func endedWell() async throws -> [String] {
-    let outcome = try await outcome()
-    guard outcome.status == .exited(0) else {
-      throw TestServerError.launch("\(outcome.status): \(outcome.stderr)")
-    }
-    return Self.wholeLines(outcome.stdout)
-  }
-
-  /// Waits for its end without blocking a thread.
-  func outcome(timeout: Duration = .seconds(40)) async throws -> Outcome {
-    try await eventually("the end of process \(pid)", timeout: timeout) { !isRunning }
-    return try wait(timeout: .seconds(1))
-  }
-
-  /// A line that the crash cut off is no promise to anyone.
-  private static func wholeLines(_ text: String) -> [String] {
-    text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
-  }
-}

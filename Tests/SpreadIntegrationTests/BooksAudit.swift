@@ -1,5 +1,4 @@
-import Foundation
-import GRDB
+import SaleAudit
 import TestServers
 import Testing
 
@@ -135,7 +134,7 @@ struct BooksAudit {
 
   /// Waits until no transfer is open. The contract's bound is the whole test's.
   func waitForTransfers(within bound: Duration = .seconds(10)) async throws {
-    try await eventually("open transfers to be finished", within: bound) { try !isAnythingOpen() }
+    try await eventually("open transfers to be finished", timeout: bound) { try !isAnythingOpen() }
   }
 
   /// Sends once more, late, every command that ever moved units: none changes anything.
@@ -186,18 +185,21 @@ struct BooksAudit {
   }
 
   private struct Order {
-    var token: [UInt8]
+    var token: String
     var quantity: Int64
     var bucket: Int
     var state: String
   }
 
   private func orders() throws -> [Order] {
-    try shop.database { db in
-      let sql = "SELECT token, quantity, bucket, state FROM orders WHERE sku = ?"
-      return try Row.fetchAll(db, sql: sql, arguments: [SpreadShop.sku]).map { row in
-        Order(token: Array(row[0] as Data), quantity: row[1], bucket: row[2], state: row[3])
-      }
+    let sql = "SELECT HEX(token), quantity, bucket, state FROM orders WHERE sku = '\(SpreadShop.sku)'"
+    return try shop.database.rows(sql).map { row in
+      Order(
+        token: AuditedDatabase.name(hex: row[0]),
+        quantity: try #require(Int64(row[1])),
+        bucket: try #require(Int(row[2])),
+        state: row[3]
+      )
     }
   }
 
@@ -208,13 +210,11 @@ struct BooksAudit {
     _ sourceLocation: SourceLocation
   ) throws {
     let live = try orders().filter { $0.state == "sold" }
-    let left = try shop.database { db in
-      try Int64.fetchOne(db, sql: "SELECT stock FROM products WHERE sku = ?", arguments: [SpreadShop.sku])
-    }
+    let left = try shop.database.number("SELECT stock FROM products WHERE sku = '\(SpreadShop.sku)'")
     let units = live.reduce(0) { $0 + $1.quantity }
     #expect(units == sold, "units of orders and of buckets", sourceLocation: sourceLocation)
     #expect(left == stock - units, "the database's stock", sourceLocation: sourceLocation)
-    let tokens = Set(live.map { String(decoding: $0.token, as: UTF8.self) })
+    let tokens = Set(live.map(\.token))
     #expect(tokens.count == live.count, sourceLocation: sourceLocation)
     let broken = promised.subtracting(tokens)
     #expect(broken.isEmpty, "accepted, and no order: \(broken.prefix(3))", sourceLocation: sourceLocation)

@@ -141,7 +141,7 @@ extension SpreadSales {
       let had = try buckets.map { try audit.bucket($0).logLast }
       try victim.kill9()
       replica.resume()
-      try await eventually("the replica's promotion", within: .seconds(60)) { try replica.call("ROLE")[0] == "master" }
+      try await eventually("the replica's promotion", timeout: .seconds(60)) { try replica.call("ROLE")[0] == "master" }
       let has = try buckets.map { bucket in
         try #require(BooksAudit.Bucket(replica.call("STOCK.INFO", SpreadShop.key(bucket)))).logLast
       }
@@ -151,10 +151,10 @@ extension SpreadSales {
     /// Waits until the orchestrator has thawed all buckets by itself; then no transfer is open for longer than ten seconds.
     private func waitForThaw(_ shop: SpreadShop, _ counter: Counter) async throws {
       let audit = try BooksAudit(shop)
-      try await eventually("the buckets to be completed and thawed", within: .seconds(60)) { try !isFrozen(audit) }
+      try await eventually("the buckets to be completed and thawed", timeout: .seconds(60)) { try !isFrozen(audit) }
       try audit.expectConserved("after the thaw")
       let open = Set(try audit.openTransfers())
-      try await eventually("what was open to be finished", within: .seconds(10)) {
+      try await eventually("what was open to be finished", timeout: .seconds(10)) {
         try open.isDisjoint(with: audit.openTransfers())
       }
     }

@@ -97,7 +97,7 @@ extension SpreadSales {
             let isOpen = try audit.isAnythingOpen()
             if isOpen { try await audit.waitForTransfers() }
             process.signal(SIGCONT)
-            try await process.endedWell()
+            try await process.endedWell(timeout: Subprocess.endMax)
             return isOpen
           }
           try await audit.waitForTransfers()
@@ -117,8 +117,8 @@ extension SpreadSales {
       var promised: [Set<String>] = []
       for words in pullers + pullers {
         let again = try shop.probe(stock: Self.stock, words)
-        try await again.endedWell()
-        promised.append(again.promised)
+        try await again.endedWell(timeout: Subprocess.endMax)
+        promised.append(Set(again.wholeLines))
       }
       // Who has bought hears so again, and who has not finds no more units than before.
       #expect(promised.prefix(pullers.count) == promised.suffix(pullers.count))
@@ -165,7 +165,8 @@ extension SpreadSales {
                 }
               }
             }
-            try await shop.probe(stock: stock, "work=always", "crash=\(step)").diedOfCrash()
+            try await shop.probe(stock: stock, "work=always", "crash=\(step)")
+              .diedOfCrash(timeout: Subprocess.endMax)
             group.cancelAll()
           }
           try audit.expectConserved("on a \(kind), \(step)")

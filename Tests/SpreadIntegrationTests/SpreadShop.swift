@@ -1,6 +1,5 @@
 import Foundation
-import GRDB
-import RedisDriver
+import SaleAudit
 import Stock
 import TestServers
 
@@ -87,12 +86,8 @@ final class SpreadShop: Sendable {
     try (0..<Self.buckets).filter { try owner(of: $0) === server }
   }
 
-  /// The file of the database, read past the product.
-  func database<Value>(_ body: (Database) throws -> Value) throws -> Value {
-    var configuration = GRDB.Configuration()
-    configuration.busyMode = .timeout(10)
-    return try DatabaseQueue(path: databasePath, configuration: configuration).writeWithoutTransaction(body)
-  }
+  /// Read past the product.
+  var database: AuditedDatabase { .sqlite(path: databasePath) }
 
   /// A user whose home that bucket is.
   static func user(_ name: String, home: Int) throws -> UserID {
@@ -112,33 +107,17 @@ final class SpreadShop: Sendable {
       "redis=\(redis)", "broker=\(broker)", "database=\(databasePath)", "sku=\(Self.sku)", "stock=\(stock)",
       "buckets=\(Self.buckets)", "path=combined", "check=4000",
     ]
-    return try Subprocess(Self.probePath(), all + arguments)
-  }
-
-  /// The probe is built beside the tests.
-  private static func probePath() throws -> String {
-    var directory = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-    while directory.path != "/" {
-      directory.deleteLastPathComponent()
-      let file = directory.appendingPathComponent("crash-probe").path
-      if FileManager.default.isExecutableFile(atPath: file) { return file }
-    }
-    throw TestServerError.launch("there is no crash-probe beside \(CommandLine.arguments[0])")
+    return try Subprocess(BuiltFiles.beside("crash-probe"), all + arguments)
   }
 }
 
 extension Subprocess {
-  /// Waits until it has died at its crash point.
-  func diedOfCrash() async throws {
-    let outcome = try await end()
-    guard outcome.status == .signalled(SIGKILL) else {
-      throw TestServerError.launch("it never came to its crash point: \(outcome.status) \(outcome.stderr)")
-    }
-  }
+  /// How long a process may take that moves units while others sell.
+  static let endMax = Duration.seconds(60)
 
   /// Waits for its end; whether it has died at its crash point. Else it has ended well.
   func hasDied() async throws -> Bool {
-    let outcome = try await end()
+    let outcome = try await outcome(timeout: Self.endMax)
     guard outcome.status != .signalled(SIGKILL) else { return true }
     guard outcome.status == .exited(0) else { throw TestServerError.launch("\(outcome.status): \(outcome.stderr)") }
     return false
@@ -147,43 +126,13 @@ extension Subprocess {
   /// Waits until it has stopped itself, or ended well.
   func hasStopped() async throws -> Bool {
     var isStopped = false
-    try await eventually("process \(pid) to stop itself; it says: \(stderr)", within: .seconds(60)) {
+    try await eventually("process \(pid) to stop itself; it says: \(stderr)", timeout: Self.endMax) {
       // The state is the first word behind the name in parentheses.
       let words = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8))?.split(separator: ")").last
       isStopped = words?.split(separator: " ").first == "T"
       return isStopped || !isRunning
     }
-    if !isStopped { try await endedWell() }
+    if !isStopped { try await endedWell(timeout: Self.endMax) }
     return isStopped
-  }
-
-  /// Waits until it has ended well.
-  func endedWell() async throws {
-    let outcome = try await end()
-    guard outcome.status == .exited(0) else { throw TestServerError.launch("\(outcome.status): \(outcome.stderr)") }
-  }
-
-  private func end() async throws -> Outcome {
-    try await eventually("the end of process \(pid); it says: \(stderr)", within: .seconds(60)) { !isRunning }
-    return try wait()
-  }
-
-  /// The whole lines that it has printed: the tokens whose buyers heard that they have bought. A line that a crash cut off
-  /// is no promise to anyone.
-  var promised: Set<String> {
-    Set(stdout.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init))
-  }
-}
-
-/// Waits until the condition holds, without keeping a thread from the tasks that are to bring it about.
-func eventually(
-  _ what: @autoclosure () -> String,
-  within bound: Duration,
-  _ condition: () throws -> Bool
-) async throws {
-  let deadline = ContinuousClock.now + bound
-  while try !condition() {
-    guard ContinuousClock.now < deadline else { throw TestServerError.timeout(what()) }
-    try await Task.sleep(for: .milliseconds(10))
   }
 }

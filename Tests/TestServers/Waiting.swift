@@ -32,13 +32,13 @@ public func waitUntil(
 ///
 /// - Throws: ``TestServerError/timeout(_:)`` naming `what` when `timeout` has passed; what `condition` throws, at once.
 public func eventually(
-  _ what: String,
+  _ what: @autoclosure () -> String,
   timeout: Duration = .seconds(120),
   _ condition: () async throws -> Bool
 ) async throws {
   let end = ContinuousClock.now + timeout
   while try await !condition() {
-    guard ContinuousClock.now < end else { throw TestServerError.timeout(what) }
+    guard ContinuousClock.now < end else { throw TestServerError.timeout(what()) }
     try await Task.sleep(for: .milliseconds(2))
   }
 }

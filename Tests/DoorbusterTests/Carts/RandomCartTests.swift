@@ -77,31 +77,17 @@ final class CartSchedule {
     world.faults = World.Faults(refused: level, silent: level, late: level / 2)
     for worker in workers { world.work(in: worker) }
     for number in 0..<Int(world.pick(10...40)) { try scheduleBuyer(number) }
-    for server in World.Server.allCases where world.random.chance(0.4) {
-      let lengthMs = world.random.chance(0.3) ? world.pick(20_000...60_000) : world.pick(10...4_000)
-      world.after(world.pick(0...self.lengthMs)) { [world] in world.outages[server] = world.nowMs + lengthMs }
-    }
-    for process in orchestrators { scheduleCrashes(process) {} }
+    world.scheduleOutages(withinMs: lengthMs)
+    for process in orchestrators { world.scheduleCrashes(of: process, withinMs: lengthMs) }
     for worker in workers {
-      scheduleCrashes(worker) { [world] in world.work(in: worker) }
+      world.scheduleCrashes(of: worker, withinMs: lengthMs) { [world] in world.work(in: worker) }
     }
     _ = world.run(forMs: lengthMs)
     settle()
   }
 
   private func settle() {
-    world.faults = .none
-    world.outages = [:]
-    for process in orchestrators + workers where !process.isUp { process.restart() }
-    for worker in workers {
-      worker.restart()
-      world.work(in: worker)
-    }
-    // All holds are over by then.
-    _ = world.run(forMs: 90_000)
-    world.broker.resumeParked(nowMs: world.nowMs)
-    let isAtRest = world.run(forMs: 600_000) { $0.isAtRest }
-    #expect(isAtRest, "seed \(world.seed) comes to rest: \(world.broker.status), positions \(world.orders.positions)")
+    world.comeToRest(orchestrators, workers: workers, holdsMs: 90_000)
     for sku in products { purchases.audit(world, initialDatabaseStock: databaseStock[sku] ?? 0, sku: sku) }
     carts.audit(world)
     for finding in findings { Issue.record("\(finding)") }
@@ -182,19 +168,6 @@ final class CartSchedule {
       world.bucket(id, from: buyers) { bucket, nowMs throws(StockError) in
         try bucket.cancel(line.token, fence: false, offSale: false, nowMs: nowMs)
       } _: { _ in
-      }
-    }
-  }
-
-  private func scheduleCrashes(_ process: Process, _ start: @escaping () -> Void) {
-    for _ in 0..<world.pick(0...4) {
-      world.after(world.pick(0...lengthMs)) { [world] in
-        process.crash()
-        world.after(world.pick(0...4_000)) {
-          guard !process.isUp else { return }
-          process.restart()
-          start()
-        }
       }
     }
   }
