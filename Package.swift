@@ -32,10 +32,11 @@ let seams: [Target] = [
 
 let implementations: [Target] = [
   .target(name: "OrderBatching", dependencies: ["Orders"]),
+  .target(name: "ServerURL"),
   .systemLibrary(name: "CMariaDB", pkgConfig: "libmariadb", providers: [.apt(["libmariadb-dev"])]),
-  .target(name: "MySQLStore", dependencies: ["CMariaDB", "Orders", "OrderBatching", log]),
+  .target(name: "MySQLStore", dependencies: ["CMariaDB", "ServerURL", "Orders", "OrderBatching", log]),
   .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
-  .target(name: "RedisDriver", dependencies: ["CHiredis", log]),
+  .target(name: "RedisDriver", dependencies: ["CHiredis", "ServerURL", log]),
   .target(name: "StockClient", dependencies: ["RedisDriver", "Stock", log]),
   .target(name: "RedisStreams", dependencies: ["RedisDriver", "Messaging", log]),
   .executableTarget(name: "broker-bench", dependencies: ["RedisStreams", "RedisDriver"]),

@@ -1,4 +1,5 @@
 import Orders
+import ServerURL
 
 /// Where a MySQL or MariaDB server and its database are, and as whom to talk to it.
 ///
@@ -91,7 +92,7 @@ public struct MySQLURL: Sendable, Hashable {
     var tls = TLS.off
     if let word = query["tls"] {
       guard let known = TLS(rawValue: word) else {
-        throw Self.invalid("tls is \"\(Self.shown(word))\"; expected off, required or verify")
+        throw Self.invalid("tls is \"\(URLText.shown(word))\"; expected off, required or verify")
       }
       tls = known
     }
@@ -116,7 +117,7 @@ public struct MySQLURL: Sendable, Hashable {
   /// `host:port`, or the socket's path: what errors and logs call the server.
   public var server: String {
     switch endpoint {
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .tcp(let host, let port): URLText.server(host: host, port: port)
     case .unix(let path): path
     }
   }
@@ -125,46 +126,23 @@ public struct MySQLURL: Sendable, Hashable {
 extension MySQLURL {
   private static func invalid(_ message: String) -> OrderStoreError { OrderStoreError(.refused, "URL: \(message)") }
 
-  /// A mistyped URL may hold a password anywhere, so only harmless text is repeated.
-  private static func shown(_ text: some StringProtocol) -> String {
-    text.count <= 16 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
-      ? String(text) : "…"
-  }
-
-  /// Splits at the last `@`, as a password may hold one that was not encoded.
   private static func credentials(
     _ authority: Substring
   ) throws(OrderStoreError) -> (user: String, password: String?, rest: Substring) {
-    guard let at = authority.lastIndex(of: "@") else { return ("", nil, authority) }
-    let rest = authority[authority.index(after: at)...]
-    let pair = authority[..<at]
-    guard let colon = pair.firstIndex(of: ":") else { return (try decoded(pair, of: "user"), nil, rest) }
-    let password = try decoded(pair[pair.index(after: colon)...], of: "password")
-    return (try decoded(pair[..<colon], of: "user"), password, rest)
+    let (user, passwordText, rest) = URLText.credentials(authority)
+    var password: String?
+    if let passwordText { password = try decoded(passwordText, of: "password") }
+    return (try decoded(user ?? "", of: "user"), password, rest)
   }
 
   private static func hostAndPort(_ location: Substring) throws(OrderStoreError) -> Endpoint {
-    var host = location
-    var portText: Substring?
-    if location.hasPrefix("[") {
-      guard let bracket = location.firstIndex(of: "]") else { throw invalid("host: \"[\" without \"]\"") }
-      host = location[location.index(after: location.startIndex)..<bracket]
-      let tail = location[location.index(after: bracket)...]
-      guard tail.isEmpty || tail.hasPrefix(":") else { throw invalid("host: unexpected text after \"]\"") }
-      portText = tail.isEmpty ? nil : tail.dropFirst()
-    } else if let colon = location.firstIndex(of: ":") {
-      host = location[..<colon]
-      portText = location[location.index(after: colon)...]
+    do throws(URLFault) {
+      let missing = "the host is missing, and there is no socket=/path"
+      let (host, port) = try URLText.hostAndPort(location, called: "the host", missing: missing)
+      return .tcp(host: host, port: port ?? defaultPort)
+    } catch {
+      throw invalid(error.message)
     }
-    guard !host.isEmpty else { throw invalid("the host is missing, and there is no socket=/path") }
-    guard host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-      throw invalid("the host holds a blank or a control character")
-    }
-    guard let portText else { return .tcp(host: String(host), port: defaultPort) }
-    guard portText.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(portText),
-      (1...65_535).contains(port)
-    else { throw invalid("port \"\(shown(portText))\"; expected a number from 1 to 65535") }
-    return .tcp(host: String(host), port: port)
   }
 
   private static func socketPath(_ path: String, beside location: Substring) throws(OrderStoreError) -> String {
@@ -182,7 +160,7 @@ extension MySQLURL {
     for part in text.split(separator: "&") {
       let name = String(part.prefix { $0 != "=" })
       guard ["socket", "tls", "ca", "cert", "key"].contains(name) else {
-        throw invalid("unknown part \"\(shown(name))\"; it takes socket, tls, ca, cert and key")
+        throw invalid("unknown part \"\(URLText.shown(name))\"; it takes socket, tls, ca, cert and key")
       }
       let value = try decoded(part.dropFirst(name.count + 1), of: name)
       guard !value.isEmpty, values[name] == nil else { throw invalid("\(name) is empty or given twice") }
@@ -192,30 +170,10 @@ extension MySQLURL {
   }
 
   private static func decoded(_ text: Substring, of part: String) throws(OrderStoreError) -> String {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
-        throw invalid("\(part): \"%\" must be followed by two hexadecimal digits")
-      }
-      bytes.append(high << 4 | low)
-    }
-    guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
-      throw invalid("\(part) is not UTF-8, or holds a zero byte")
-    }
-    return text
-  }
-
-  private static func hexDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
+    do throws(URLFault) {
+      return try URLText.decoded(text, of: part, mayHoldZero: false)
+    } catch {
+      throw invalid(error.message)
     }
   }
 }

@@ -1,3 +1,5 @@
+import ServerURL
+
 /// Where a server is, and as whom to talk to it.
 ///
 /// Forms, with everything in brackets optional and user and password percent-encoded:
@@ -42,7 +44,7 @@ public struct RedisURL: Sendable, Hashable {
     case "unix": try self.init(unix: rest)
     case "rediss": throw Self.invalid("scheme rediss (TLS) is not supported; expected redis or unix")
     case "redis-cluster": throw Self.invalid("scheme redis-cluster names several servers; one is expected here")
-    default: throw Self.invalid("scheme \"\(Self.shown(scheme))\"; expected redis or unix")
+    default: throw Self.invalid("scheme \"\(URLText.shown(scheme))\"; expected redis or unix")
     }
   }
 
@@ -87,7 +89,7 @@ public struct RedisURL: Sendable, Hashable {
   /// `host:port`, or the socket's path: what errors and logs call the server.
   public var server: String {
     switch endpoint {
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .tcp(let host, let port): URLText.server(host: host, port: port)
     case .unix(let path): path
     }
   }
@@ -96,89 +98,43 @@ public struct RedisURL: Sendable, Hashable {
 extension RedisURL {
   private static func invalid(_ message: String) -> RedisError { RedisError(.invalidURL, "URL: \(message)") }
 
-  /// A mistyped URL may hold a password anywhere, so only harmless text is repeated.
-  private static func shown(_ text: some StringProtocol) -> String {
-    text.count <= 16 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
-      ? String(text) : "…"
-  }
-
-  /// Splits at the last `@`, as a password may hold one that was not encoded.
   private static func credentials(
     _ authority: Substring
   ) throws(RedisError) -> (user: String?, password: String?, rest: Substring) {
-    guard let at = authority.lastIndex(of: "@") else { return (nil, nil, authority) }
-    let rest = authority[authority.index(after: at)...]
-    let pair = authority[..<at]
-    guard let colon = pair.firstIndex(of: ":") else {
-      let user = try decoded(pair, of: "user")
+    let (userText, passwordText, rest) = URLText.credentials(authority)
+    guard let userText else { return (nil, nil, rest) }
+    let user = try decoded(userText, of: "user")
+    guard let passwordText else {
       // A user without a password may be one that ACL calls `nopass`: it takes any password, so an empty one.
       return user.isEmpty ? (nil, nil, rest) : (user, "", rest)
     }
-    let user = try decoded(pair[..<colon], of: "user")
-    let password = try decoded(pair[pair.index(after: colon)...], of: "password")
+    let password = try decoded(passwordText, of: "password")
     if user.isEmpty { return (nil, password.isEmpty ? nil : password, rest) }
     return (user, password, rest)
   }
 
   private static func hostAndPort(_ location: Substring) throws(RedisError) -> (String, Int) {
-    var host = location
-    var portText: Substring?
-    if location.hasPrefix("[") {
-      guard let bracket = location.firstIndex(of: "]") else { throw invalid("host: \"[\" without \"]\"") }
-      host = location[location.index(after: location.startIndex)..<bracket]
-      let tail = location[location.index(after: bracket)...]
-      guard tail.isEmpty || tail.hasPrefix(":") else { throw invalid("host: unexpected text after \"]\"") }
-      portText = tail.isEmpty ? nil : tail.dropFirst()
-    } else if let colon = location.firstIndex(of: ":") {
-      host = location[..<colon]
-      portText = location[location.index(after: colon)...]
+    do throws(URLFault) {
+      let missing = "host is missing: redis://host:port/db"
+      let (host, port) = try URLText.hostAndPort(location, called: "host", missing: missing)
+      return (host, port ?? defaultPort)
+    } catch {
+      throw invalid(error.message)
     }
-    guard !host.isEmpty else { throw invalid("host is missing: redis://host:port/db") }
-    guard host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-      throw invalid("host holds a blank or a control character")
-    }
-    guard let portText else { return (String(host), defaultPort) }
-    guard let port = decimal(portText), (1...65535).contains(port) else {
-      throw invalid("port \"\(shown(portText))\"; expected a number from 1 to 65535")
-    }
-    return (String(host), port)
   }
 
   private static func databaseIndex(_ text: Substring) throws(RedisError) -> Int {
-    guard let index = decimal(text), index <= Int(Int32.max) else {
-      throw invalid("database index \"\(shown(text))\"; expected a number from 0 up")
+    guard let index = URLText.decimal(text), index <= Int(Int32.max) else {
+      throw invalid("database index \"\(URLText.shown(text))\"; expected a number from 0 up")
     }
     return index
   }
 
-  private static func decimal(_ text: Substring) -> Int? {
-    guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-    return Int(text)
-  }
-
   private static func decoded(_ text: Substring, of part: String) throws(RedisError) -> String {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
-        throw invalid("\(part): \"%\" must be followed by two hexadecimal digits")
-      }
-      bytes.append(high << 4 | low)
-    }
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw invalid("\(part) is not UTF-8") }
-    return text
-  }
-
-  private static func hexDigit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
+    do throws(URLFault) {
+      return try URLText.decoded(text, of: part, mayHoldZero: true)
+    } catch {
+      throw invalid(error.message)
     }
   }
 }
