@@ -62,14 +62,7 @@ public struct HotRowBenchmark: Sendable {
 
   private func measure(_ strategy: HotRowStrategy, buyers: Int) async throws -> Point {
     let store = try await open(strategy)
-    do {
-      let point = try await measure(store, strategy, buyers: buyers)
-      await store.close()
-      return point
-    } catch {
-      await store.close()
-      throw error
-    }
+    return try await store.closing { try await measure(store, strategy, buyers: buyers) }
   }
 
   private func measure(_ store: any OrderStore, _ strategy: HotRowStrategy, buyers: Int) async throws -> Point {

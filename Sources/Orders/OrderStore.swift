@@ -159,6 +159,18 @@ extension OrderStore {
   public func record(_ orders: [Order]) async throws(OrderStoreError) -> [RecordOutcome] {
     try await record(orders, as: .sold, rejecting: true)
   }
+
+  /// Closes the store after `body`, whatever becomes of it.
+  public func closing<Result>(after body: () async throws -> Result) async throws -> Result {
+    do {
+      let result = try await body()
+      await close()
+      return result
+    } catch {
+      await close()
+      throw error
+    }
+  }
 }
 
 /// How a store writes orders of a hot product.

@@ -14,10 +14,7 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
       """
   )
 
-  @Option(
-    help: ArgumentHelp("A database to measure, as elsewhere; $DOORBUSTER_DATABASE is not looked at.", valueName: "url")
-  )
-  var database: String?
+  @OptionGroup var measured: MeasuredDatabaseOption
 
   @Option(
     parsing: .unconditional,
@@ -63,20 +60,12 @@ struct BenchDatabaseCommand: AsyncParsableCommand {
 
   func run() async throws {
     let plot = try plot.map { try DatabasePlot(file: $0) }
-    let given = try database.map { try DatabaseChoice($0) }
+    let given = try measured.choice()
     let report = try await RunEnvironment.withDirectory { directory in
-      guard let given else {
-        let server = try await LocalMariaDBServer.start(in: directory, connectionsMax: Int(connections))
-        do {
-          let report = try await measure(.mysql(server.url), "a mariadbd of its own")
-          await server.stop()
-          return report
-        } catch {
-          await server.stop()
-          throw error
-        }
+      if let given { return try await measure(given, given.description) }
+      return try await LocalMariaDBServer.with(in: directory, connectionsMax: Int(connections)) { server in
+        try await measure(.mysql(server.url), "a mariadbd of its own")
       }
-      return try await measure(given, given.description)
     }
     if output.json { try Output.json(report) } else { report.print() }
     try plot?.write(report)

@@ -14,10 +14,7 @@ struct BenchLogCommand: AsyncParsableCommand {
       """
   )
 
-  @Option(
-    help: ArgumentHelp("A database to measure, as elsewhere; $DOORBUSTER_DATABASE is not looked at.", valueName: "url")
-  )
-  var database: String?
+  @OptionGroup var measured: MeasuredDatabaseOption
 
   @Option(
     parsing: .unconditional,
@@ -43,19 +40,12 @@ struct BenchLogCommand: AsyncParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() async throws {
-    let given = try database.map { try DatabaseChoice($0) }
+    let given = try measured.choice()
     let benchmark = LogFollowingBenchmark(events: Int(events), batch: Int(batch), buckets: Int(followers))
     let points = try await RunEnvironment.withDirectory { directory in
       let choice = given ?? .sqlite(path: directory.appendingPathComponent("orders.sqlite").path)
       let store = try await choice.open(logger: Deployment.quietLogger())
-      do {
-        let points = try await benchmark.run(store)
-        await store.close()
-        return points
-      } catch {
-        await store.close()
-        throw error
-      }
+      return try await store.closing { try await benchmark.run(store) }
     }
     if output.json { return try Output.json(["points": points]) }
     Output.table(

@@ -118,18 +118,12 @@ struct BenchPatternsCommand: AsyncParsableCommand {
       return try await measure("SQLite", stop) { run in try await run.measure(ServerChoice(), nil, stop) }
     }
     return try await RunEnvironment.withDirectory { directory in
-      let server = try await LocalMariaDBServer.start(in: directory, connectionsMax: 64)
-      do {
-        let report = try await measure("a mariadbd of its own", stop) { run in
+      try await LocalMariaDBServer.with(in: directory, connectionsMax: 64) { server in
+        try await measure("a mariadbd of its own", stop) { run in
           var choice = try ServerChoice()
           choice.database = .mysql(try await server.makeDatabase())
           return try await run.measure(choice, server, stop)
         }
-        await server.stop()
-        return report
-      } catch {
-        await server.stop()
-        throw error
       }
     }
   }
@@ -137,15 +131,7 @@ struct BenchPatternsCommand: AsyncParsableCommand {
   /// The benchmark's worker would follow their logs, too, on a server that has none of them.
   private static func requireNoSales(_ database: DatabaseChoice) async throws {
     let store = try await database.open(logger: Deployment.quietLogger())
-    let sales: [Sale]
-    do {
-      sales = try await store.sales()
-      await store.close()
-    } catch {
-      await store.close()
-      throw error
-    }
-    guard sales.isEmpty else {
+    guard try await store.closing(after: { try await store.sales() }).isEmpty else {
       throw CommandFailure("--database is \(database.description), which has sales; it must be one without any")
     }
   }

@@ -23,9 +23,26 @@ final class LocalMariaDBServer: Sendable {
       .flatMap { Int32($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
   }
 
+  /// Starts one, and stops it after `body`, whatever becomes of that.
   /// - Parameter connectionsMax: how many clients it takes.
-  /// - Throws: ``CommandFailure`` where a program is missing, or the server does not come up.
-  static func start(in directory: URL, connectionsMax: Int) async throws -> LocalMariaDBServer {
+  /// - Throws: ``CommandFailure`` where a program is missing, or the server does not come up; what `body` throws.
+  static func with<Result>(
+    in directory: URL,
+    connectionsMax: Int,
+    _ body: (LocalMariaDBServer) async throws -> Result
+  ) async throws -> Result {
+    let server = try await start(in: directory, connectionsMax: connectionsMax)
+    do {
+      let result = try await body(server)
+      await server.process.stop()
+      return result
+    } catch {
+      await server.process.stop()
+      throw error
+    }
+  }
+
+  private static func start(in directory: URL, connectionsMax: Int) async throws -> LocalMariaDBServer {
     let data = directory.appendingPathComponent("mariadb").path
     let asRoot = geteuid() == 0 ? ["--user=root"] : []
     try await install(data, asRoot, directory)
@@ -53,8 +70,6 @@ final class LocalMariaDBServer: Sendable {
     }
     return server
   }
-
-  func stop() async { await process.stop() }
 
   private static func program(_ name: String) throws -> String {
     guard let path = LocalProcess.executable(name) else {
