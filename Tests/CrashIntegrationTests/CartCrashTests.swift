@@ -13,7 +13,6 @@ struct CartCrashTests {
 
   @Test(
     "of the orchestrator, between any two steps, leaves each cart whole or not at all",
-    .timeLimit(.minutes(5)),
     arguments: [
       "sendHalf/after/12", "deduct/before/20", "deduct/after/20", "deduct/after/31", "commit/before/9",
       "commit/after/9", "confirm/before/14", "confirm/after/14", "fence/before/2", "fence/after/2",
@@ -39,7 +38,6 @@ struct CartCrashTests {
 
   @Test(
     "of the orchestrator leaves each cart whole or not at all over three servers, too",
-    .timeLimit(.minutes(5)),
     arguments: ["deduct/after/20", "commit/after/9", "confirm/after/14", "cancel/before/2"]
   )
   func severalServers(crash: String) async throws {
@@ -55,7 +53,6 @@ struct CartCrashTests {
 
   @Test(
     "of a check-back leaves it to the next one",
-    .timeLimit(.minutes(5)),
     arguments: [
       ("deduct/after/20", "check/before/1"), ("deduct/after/20", "fence/after/2"),
       ("deduct/after/20", "cancel/before/1"),
@@ -75,7 +72,6 @@ struct CartCrashTests {
 
   @Test(
     "of a worker, before and after its word with the buckets and the database, records each cart once",
-    .timeLimit(.minutes(5)),
     arguments: [
       "deliver/before/1", "confirm/before/3", "confirm/after/4", "record/before/2", "record/after/2",
       "deliver/after/1", "follow/after/1",
@@ -92,9 +88,9 @@ struct CartCrashTests {
     #expect(audit.sold == promised && audit.rejected.isEmpty)
   }
 
-  @Test("of a worker on MariaDB, the same", .timeLimit(.minutes(2)))
+  @Test("of a worker on MariaDB, the same")
   func workerOnMariaDB() async throws {
-    let mariaDB = try MariaDBServer()
+    let mariaDB = try SharedMariaDB.server.get()
     for crash in ["record/before/2", "record/after/2"] {
       let shop = try Shop(on: mariaDB)
       let promised = Set(try await probe(shop, "seed=3", "carts=30").endedWell())
@@ -108,7 +104,6 @@ struct CartCrashTests {
 
   @Test(
     "of a worker that finds the database short of one product gives the whole cart back",
-    .timeLimit(.minutes(5)),
     arguments: [
       "record/after/2", "record/after/6", "cancel/before/1", "cancel/after/1", "cancel/after/2", "deliver/after/2",
     ]

@@ -7,7 +7,6 @@ struct LogDeliveryCrashTests {
 
   @Test(
     "between reading, storing and trimming leaves each purchase one order",
-    .timeLimit(.minutes(5)),
     arguments: [
       "log/before/1", "log/after/1", "log/after/3", "follow/before/1", "follow/after/1", "follow/before/3",
       "follow/after/4", "trim/before/1", "trim/after/1", "trim/after/3",
@@ -17,7 +16,6 @@ struct LogDeliveryCrashTests {
 
   @Test(
     "does so on MariaDB",
-    .timeLimit(.minutes(5)),
     arguments: ["follow/before/1", "follow/after/1", "follow/after/4", "trim/after/1"]
   )
   func storingInMariaDB(crash: String) async throws {
@@ -26,7 +24,6 @@ struct LogDeliveryCrashTests {
 
   @Test(
     "between the database's word and the bucket's puts no rejected unit back on sale",
-    .timeLimit(.minutes(5)),
     arguments: [
       "record/before/1", "record/after/1", "record/after/2", "cancel/before/1", "cancel/after/1", "cancel/after/4",
       "follow/after/3",
@@ -36,7 +33,6 @@ struct LogDeliveryCrashTests {
 
   @Test(
     "of the buyers' own process in mid-sale loses no purchase that was promised",
-    .timeLimit(.minutes(5)),
     arguments: ["deduct/before/40", "deduct/after/40", "follow/after/3", "trim/after/2"]
   )
   func selling(crash: String) async throws {

@@ -8,7 +8,6 @@ struct PurchaseCrashTests {
 
   @Test(
     "between any two steps of a purchase breaks no promise, and a fresh process finishes",
-    .timeLimit(.minutes(5)),
     arguments: [
       "sendHalf/before/15", "sendHalf/after/15", "deduct/before/15", "deduct/after/15", "commit/before/15",
       "commit/after/15", "rollBack/before/2", "rollBack/after/2",
@@ -38,7 +37,6 @@ struct PurchaseCrashTests {
 
   @Test(
     "between any two steps of a check-back leaves it to the next one",
-    .timeLimit(.minutes(5)),
     arguments: ["check/before/1", "fence/before/1", "fence/after/1", "check/after/1"]
   )
   func checkBack(crash: String) async throws {

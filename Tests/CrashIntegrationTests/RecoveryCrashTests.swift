@@ -6,7 +6,6 @@ import Testing
 struct RecoveryCrashTests {
   @Test(
     "leaves every order to be written in, once, and nothing to be sold before",
-    .timeLimit(.minutes(5)),
     arguments: [
       "create/after/1", "create/after/2", "writeIn/before/1", "writeIn/after/40", "adopt/before/1", "adopt/after/1",
       "thaw/before/1", "thaw/after/1",
@@ -16,7 +15,6 @@ struct RecoveryCrashTests {
 
   @Test(
     "does so where the log delivers",
-    .timeLimit(.minutes(5)),
     arguments: ["create/after/1", "writeIn/after/40", "adopt/after/1", "thaw/after/1"]
   )
   func log(crash: String) async throws { try await expectRecovery(after: crash, of: .log) }

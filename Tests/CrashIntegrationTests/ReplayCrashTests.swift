@@ -9,7 +9,7 @@ struct ReplayCrashTests {
   /// The busiest product of the file.
   private static let busiest = "drop-1997-03"
 
-  @Test("of a worker beside it: another one records what it had taken", .timeLimit(.minutes(5)))
+  @Test("of a worker beside it: another one records what it had taken")
   func worker() async throws {
     let shop = try Shop()
     // A worker asks the broker for nothing before there is a sale that delivers by messages.
@@ -31,7 +31,7 @@ struct ReplayCrashTests {
     #expect(audit.sold == Self.tokens)
   }
 
-  @Test("of the replay itself: replayed again, each token is one order or no purchase at all", .timeLimit(.minutes(5)))
+  @Test("of the replay itself: replayed again, each token is one order or no purchase at all")
   func replay() async throws {
     let shop = try Shop()
     let killed = try shop.doorbuster("replay", Self.file, "--json")
@@ -49,7 +49,6 @@ struct ReplayCrashTests {
 
   @Test(
     "of redis-server: it comes back with every promise, and the replay goes on",
-    .timeLimit(.minutes(5)),
     arguments: [1, 2]
   )
   func server(crashes: Int) async throws {

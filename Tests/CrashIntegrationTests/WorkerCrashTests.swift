@@ -8,7 +8,6 @@ struct WorkerCrashTests {
 
   @Test(
     "between reading, recording and acknowledging leaves each purchase one order",
-    .timeLimit(.minutes(5)),
     arguments: [
       "deliver/before/1", "record/before/1", "record/after/1", "deliver/after/1", "deliver/before/2", "record/after/3",
       "follow/before/1", "follow/after/1", "log/after/2",
@@ -18,7 +17,6 @@ struct WorkerCrashTests {
 
   @Test(
     "does so on MariaDB",
-    .timeLimit(.minutes(5)),
     arguments: ["record/before/1", "record/after/1", "deliver/after/1", "follow/after/1"]
   )
   func recordingInMariaDB(crash: String) async throws {
@@ -27,7 +25,6 @@ struct WorkerCrashTests {
 
   @Test(
     "between the database's word and the bucket's puts no rejected unit back on sale",
-    .timeLimit(.minutes(5)),
     arguments: [
       "record/before/3", "record/after/3", "cancel/before/1", "cancel/after/1", "cancel/before/4", "cancel/after/4",
       "deliver/after/3",
@@ -37,7 +34,6 @@ struct WorkerCrashTests {
 
   @Test(
     "while it stores a purchase from the log loses no order and no rejection",
-    .timeLimit(.minutes(5)),
     arguments: [
       "record/before/1", "record/after/1", "cancel/before/2", "cancel/after/2", "record/after/4", "follow/before/1",
       "follow/after/1",
@@ -53,7 +49,6 @@ struct WorkerCrashTests {
 
   @Test(
     "between finding a purchase whose token is another's order and giving its units back does both",
-    .timeLimit(.minutes(5)),
     arguments: [
       "record/after/3", "cancel/before/1", "cancel/after/1", "deliver/after/3", "follow/after/1", "follow/after/2",
     ]
@@ -66,7 +61,6 @@ struct WorkerCrashTests {
 
   @Test(
     "does so too where the log alone tells of the purchase",
-    .timeLimit(.minutes(5)),
     arguments: ["follow/after/3", "cancel/before/1", "cancel/after/1", "cancel/after/3", "follow/after/2"]
   )
   func conflictingInLog(crash: String) async throws {
