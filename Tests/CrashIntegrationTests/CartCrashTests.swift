@@ -90,7 +90,7 @@ struct CartCrashTests {
 
   @Test("of a worker on MariaDB, the same")
   func workerOnMariaDB() async throws {
-    let mariaDB = try SharedMariaDB.server.get()
+    let mariaDB = try await SharedMariaDB.get()
     for crash in ["record/before/2", "record/after/2"] {
       let shop = try Shop(on: mariaDB)
       let promised = Set(try await probe(shop, "seed=3", "carts=30").endedWell())

@@ -19,7 +19,7 @@ struct LogDeliveryCrashTests {
     arguments: ["follow/before/1", "follow/after/1", "follow/after/4", "trim/after/1"]
   )
   func storingInMariaDB(crash: String) async throws {
-    try await Self.scene.expectOrders(after: crash, on: try SharedMariaDB.server.get())
+    try await Self.scene.expectOrders(after: crash, on: try await SharedMariaDB.get())
   }
 
   @Test(

@@ -20,7 +20,7 @@ struct WorkerCrashTests {
     arguments: ["record/before/1", "record/after/1", "deliver/after/1", "follow/after/1"]
   )
   func recordingInMariaDB(crash: String) async throws {
-    try await Self.scene.expectOrders(after: crash, on: try SharedMariaDB.server.get())
+    try await Self.scene.expectOrders(after: crash, on: try await SharedMariaDB.get())
   }
 
   @Test(
