@@ -5,7 +5,7 @@ import TestServers
 import Testing
 
 /// `WAIT` against a real replica.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct ReplicaWaitTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct ReplicaWaitTests {
   private func run(_ body: (ServersSale, _ master: RedisServer, _ replica: RedisServer) async throws -> Void)
     async throws
   {

@@ -5,7 +5,7 @@ import TestServers
 import Testing
 
 /// A static list of independent servers.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct ServerListTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct ServerListTests {
   private func list(_ servers: [RedisServer]) -> RedisServers { .list(servers.map(\.unixURL)) }
 
   private func servers() throws -> [RedisServer] { try (0..<3).map { _ in try RedisServer() } }

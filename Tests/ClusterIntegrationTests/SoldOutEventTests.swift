@@ -5,7 +5,7 @@ import TestServers
 import Testing
 
 /// The sold-out cache and the servers' events. The events are published by hand, so that a test says when.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct SoldOutEventTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct SoldOutEventTests {
   private let cache = SoldOutCache(ageMax: .seconds(600), ageMaxUnwatched: .seconds(300))
 
   private var options: StockClientOptions { StockClientOptions(soldOut: cache) }

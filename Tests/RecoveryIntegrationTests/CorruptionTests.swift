@@ -9,7 +9,7 @@ import Testing
 struct CorruptionTests {
   @Test(
     "are found completely and repaired; comparing changes nothing, and repairing twice changes nothing more",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 3), ShopPlan(path: .combined, buckets: 3, database: .mariaDB),
       ShopPlan(path: .buckets, buckets: 2), ShopPlan(path: .buckets, buckets: 2, database: .mariaDB),
@@ -56,7 +56,7 @@ struct CorruptionTests {
 
   @Test(
     "are not seen where a clean sale goes on under load",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 4, stock: 20_000), ShopPlan(path: .buckets, buckets: 3, stock: 20_000),
       ShopPlan(path: .combined, buckets: 3, database: .mariaDB, stock: 20_000),

@@ -23,7 +23,7 @@ struct FlushTests {
 
   @Test(
     "is rebuilt: totals, limits, windows, and the answer of every token that reached the database",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: plans
   )
   func flushed(plan: ShopPlan) async throws {

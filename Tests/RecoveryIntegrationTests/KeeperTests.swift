@@ -42,7 +42,7 @@ struct KeeperTests {
     return shop
   }
 
-  @Test("A frozen sale is there: it can be created again, and says that it is frozen", .timeLimit(.minutes(2)))
+  @Test("A frozen sale is there: it can be created again, and says that it is frozen", .timeLimit(.minutes(10)))
   func withoutWorker() async throws {
     let shop = try await shopThatLostItsSales()
     #expect(try frozen(shop) == ["load", "load"])
@@ -64,7 +64,7 @@ struct KeeperTests {
     await shop.close()
   }
 
-  @Test("What an operator froze stays so, though it is complete, until the operator thaws it", .timeLimit(.minutes(2)))
+  @Test("What an operator froze stays so, though it is complete, until the operator thaws it", .timeLimit(.minutes(10)))
   func frozenByOperator() async throws {
     let shop = try await shopThatLostItsSales()
     let (home, other) = (try home(shop), try 1 - home(shop))
@@ -101,7 +101,7 @@ struct KeeperTests {
 
   @Test(
     "A hold that was written in ends when its order is too old, unless it was confirmed",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(10)),
     arguments: [SalePath.combined, .buckets]
   )
   func recordedHolds(path: SalePath) async throws {

@@ -14,7 +14,7 @@ struct LostWritesTests {
 
   @Test(
     "come up frozen, are completed and thawed without a hand, and break no promise that a message carries",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 4, hasOwnBroker: true, fsync: .everysec),
       ShopPlan(path: .redisMQ, hasOwnBroker: true, fsync: .everysec),
@@ -30,7 +30,7 @@ struct LostWritesTests {
 
   @Test(
     "of a master are made up for by its replica, as far as messages carry them",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 4, hasOwnBroker: true, hasReplica: true),
       ShopPlan(path: .combined, buckets: 2, hasReplica: true), ShopPlan(path: .buckets, buckets: 3, hasReplica: true),
@@ -44,7 +44,7 @@ struct LostWritesTests {
 
   @Test(
     "where the messages are lost with them, never take an order that the database has, nor sell a unit twice",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 4, fsync: .everysec), ShopPlan(path: .redisMQ, fsync: .everysec),
       ShopPlan(path: .buckets, buckets: 4, fsync: .everysec),

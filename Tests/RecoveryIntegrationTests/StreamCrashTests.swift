@@ -10,7 +10,7 @@ struct StreamCrashTests {
 
   @Test(
     "of mariadbd and of workers leave each accepted purchase one order, under both deliveries",
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(10)),
     arguments: [
       ShopPlan(path: .combined, buckets: 3, database: .mariaDB, stock: 20_000),
       ShopPlan(path: .buckets, buckets: 3, database: .mariaDB, stock: 20_000),

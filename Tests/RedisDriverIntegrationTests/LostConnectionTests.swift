@@ -3,7 +3,7 @@ import TestServers
 import Testing
 
 /// What a scripted server does to the driver: replies lost, halved, late or out of place.
-@Suite(.timeLimit(.minutes(3))) struct LostConnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct LostConnectionTests {
   @Test("A lost reply is told as such to a command that must not run twice")
   func replyLost() async throws {
     let peer = try ScriptedPeer {
@@ -336,7 +336,7 @@ import Testing
 }
 
 /// Cancelled tasks.
-@Suite(.timeLimit(.minutes(3))) struct CancellationTests {
+@Suite(.timeLimit(.minutes(10))) struct CancellationTests {
   @Test("A cancelled task does not wait, and its reply is not taken for the next command's")
   func inFlight() async throws {
     let (received, cancelled) = (Gate(), Gate())

@@ -5,7 +5,7 @@ import TestServers
 import Testing
 
 /// Against a real redis-server.
-@Suite(.timeLimit(.minutes(3))) struct RealServerTests {
+@Suite(.timeLimit(.minutes(10))) struct RealServerTests {
   @Test("Many tasks on one connection have their own replies, in their own order", arguments: [true, false])
   func pipelining(_ onExecutor: Bool) async throws {
     let server = try RedisServer.plain()

@@ -9,7 +9,7 @@ private let orders = ConsumerGroup("orders")
 
 private func message(_ text: String) -> Message { Message(topic: topic, key: [1], body: Array(text.utf8)) }
 
-@Suite("What the broker leaves in Redis", .timeLimit(.minutes(1)))
+@Suite("What the broker leaves in Redis", .timeLimit(.minutes(10)))
 struct KeyTests {
   @Test("On a cluster node the whole life of messages stays in one slot")
   func cluster() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 extension SpreadSales {
   /// Sales over 12 buckets on three real servers, through the whole orchestrator: they sell exactly the stock.
-  @Suite("A sale over many buckets", .serialized, .timeLimit(.minutes(3)))
+  @Suite("A sale over many buckets", .serialized, .timeLimit(.minutes(10)))
   struct SellingOutTests {
     enum Homes: String, CaseIterable, Sendable { case spread, one }
 

@@ -7,7 +7,7 @@ import Testing
 @Suite struct CrashTests {
   @Test(
     "A crash and a restart under load: the sale goes on, nothing is oversold, no outcome is false",
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(10))
   )
   func killedUnderLoad() async throws {
     try await LiveServer.run(.init(appendOnly: true)) { live in

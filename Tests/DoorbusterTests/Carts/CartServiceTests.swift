@@ -35,10 +35,10 @@ struct CartServiceTests {
       for service in [doorbuster, doorbuster.worker(), doorbuster.checkBack()] as [any Service] {
         group.addTask { try await service.run() }
       }
-      let deadline = ContinuousClock.now.advanced(by: .seconds(60))
+      let deadline = RunningClock().now.advanced(by: .seconds(60))
       for sku in [hat, shoe] {
         while try await !doorbuster.status(sku).isSettled {
-          try #require(ContinuousClock.now < deadline, "the sale does not come to rest")
+          try #require(RunningClock().now < deadline, "the sale does not come to rest")
           // Not by yielding alone: other tests want the processor too.
           try await Task.sleep(for: .milliseconds(2))
         }
@@ -58,7 +58,7 @@ struct CartServiceTests {
     return sold
   }
 
-  @Test("sell a cart once, and bring all its lines into the database", .timeLimit(.minutes(2)))
+  @Test("sell a cart once, and bring all its lines into the database", .timeLimit(.minutes(10)))
   func plain() async throws {
     let (servers, doorbuster) = try await shop()
     let cart = try Sample.cart()
@@ -113,7 +113,7 @@ struct CartServiceTests {
 
   @Test(
     "make it a whole order or none where its orchestrator is cut off at any of its calls",
-    .timeLimit(.minutes(2)),
+    .timeLimit(.minutes(10)),
     arguments: 0..<10,
     [false, true]
   )

@@ -31,7 +31,7 @@ final class CoreServers: StockService, @unchecked Sendable {
 
   private let lock = Mutex<Void>(())
   private var state = State()
-  let clock = SystemSaleClock()
+  let clock = RunningClock()
   let soldOut: SoldOutCache?
   /// The server of each bucket; buckets of one may be rebalanced in one step.
   let servers: Int
@@ -69,7 +69,7 @@ final class CoreServers: StockService, @unchecked Sendable {
     switch fate {
     case .refused: throw Sample.stockGone
     case .hanging(let duration):
-      try? await Task.sleep(for: duration)
+      try? await clock.sleep(until: clock.now.advanced(by: duration))
       throw StockError(Task.isCancelled ? .replyLost : .unavailable, "no reply")
     case .silent, nil: break
     }

@@ -27,7 +27,7 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
 
   init(_ world: World? = nil) {
     self.world = world
-    clock = world.map { WorldClock(world: $0) } ?? SystemSaleClock()
+    clock = world.map { WorldClock(world: $0) } ?? RunningClock()
   }
 
   func with<R: Sendable>(_ body: (inout State) -> R) -> R { state.withLock { body(&$0) } }

@@ -123,7 +123,7 @@ struct SaleRebalancerTests {
     return SaleRebalancer(
       sale: KnownSale(sale),
       stock: servers,
-      clock: SystemSaleClock(),
+      clock: servers.clock,
       logger: Sample.logger,
       settings: settings
     )
@@ -131,7 +131,7 @@ struct SaleRebalancerTests {
 
   private func bucket(_ index: Int) -> BucketID { BucketID(sku: sku, index: index) }
 
-  @Test("brings units to where they are bought, before they run out", .timeLimit(.minutes(1)), arguments: [1, 6])
+  @Test("brings units to where they are bought, before they run out", .timeLimit(.minutes(10)), arguments: [1, 6])
   func ahead(serverCount: Int) async throws {
     let servers = CoreServers(servers: serverCount)
     var rebalancer = try await open(servers, units: 600, buckets: 6)
@@ -147,7 +147,7 @@ struct SaleRebalancerTests {
     #expect(infos.reduce(0) { $0 + $1.available } == 510 && infos.allSatisfy { $0.transfers == 0 })
   }
 
-  @Test("finishes what others have left open, from whichever step, and says so", .timeLimit(.minutes(1)))
+  @Test("finishes what others have left open, from whichever step, and says so", .timeLimit(.minutes(10)))
   func finishes() async throws {
     let servers = CoreServers()
     var rebalancer = try await open(servers, units: 60, buckets: 6)
@@ -161,22 +161,22 @@ struct SaleRebalancerTests {
     }
     let dry = await rebalancer.round(isDry: true)
     #expect(dry.finished == 0)
-    let deadline = ContinuousClock.now.advanced(by: .seconds(10))
+    let deadline = servers.clock.now.advanced(by: .seconds(10))
     var finished = 0
-    while finished < 4, ContinuousClock.now < deadline { finished += await rebalancer.round().finished }
+    while finished < 4, servers.clock.now < deadline { finished += await rebalancer.round().finished }
     #expect(finished == 4)
     let infos = servers.infos(of: sku)
     #expect(infos.allSatisfy { $0.transfers == 0 } && infos[5].available == 22)
     #expect(infos.reduce(0) { $0 + $1.available } == 60)
   }
 
-  @Test("leaves a transfer open whose source has lost it", .timeLimit(.minutes(1)))
+  @Test("leaves a transfer open whose source has lost it", .timeLimit(.minutes(10)))
   func halfLost() async throws {
     let servers = CoreServers()
     var rebalancer = try await open(servers, units: 60, buckets: 6)
     _ = try await servers.deposit(Deposit(name: TransferName("x"), source: 1, quantity: 3), into: bucket(0))
-    let deadline = ContinuousClock.now.advanced(by: .seconds(10))
-    while await rebalancer.round().overdue.isEmpty { try #require(ContinuousClock.now < deadline) }
+    let deadline = servers.clock.now.advanced(by: .seconds(10))
+    while await rebalancer.round().overdue.isEmpty { try #require(servers.clock.now < deadline) }
     #expect(servers.infos(of: sku)[0].transfers == 1)
   }
 }

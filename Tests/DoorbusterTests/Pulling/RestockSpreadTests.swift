@@ -39,14 +39,14 @@ struct RestockSpreadTests {
 
   private func available(_ stock: CoreServers) -> Int64 { stock.infos(of: sku).reduce(0) { $0 + $1.available } }
 
-  @Test("go up by shares that differ by one at most, and once", .timeLimit(.minutes(1)))
+  @Test("go up by shares that differ by one at most, and once", .timeLimit(.minutes(10)))
   func up() async throws {
     let (stock, _, doorbuster) = try await open(units: 0, buckets: 12)
     for _ in 0..<2 { try await doorbuster.restock(sku, token: Token("r1"), quantity: 31) }
     #expect(stock.infos(of: sku).map(\.available) == [3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2])
   }
 
-  @Test("go down by their shares wherever the units are, and once", .timeLimit(.minutes(1)), arguments: [0, 5, 11])
+  @Test("go down by their shares wherever the units are, and once", .timeLimit(.minutes(10)), arguments: [0, 5, 11])
   func down(gathered: Int) async throws {
     let (stock, servers, doorbuster) = try await open(units: 60, buckets: 12)
     try await gather(stock, into: gathered)
@@ -59,7 +59,7 @@ struct RestockSpreadTests {
     #expect(available(stock) == 0)
   }
 
-  @Test("take nothing where all buckets together have too little", .timeLimit(.minutes(1)))
+  @Test("take nothing where all buckets together have too little", .timeLimit(.minutes(10)))
   func short() async throws {
     let (stock, servers, doorbuster) = try await open(units: 60, buckets: 12)
     try await gather(stock, into: 3)
@@ -74,7 +74,11 @@ struct RestockSpreadTests {
     #expect(stock.infos(of: sku).allSatisfy { $0.transfers == 0 })
   }
 
-  @Test("are completed by the same call wherever they were cut off", .timeLimit(.minutes(2)), arguments: [false, true])
+  @Test(
+    "are completed by the same call wherever they were cut off",
+    .timeLimit(.minutes(10)),
+    arguments: [false, true]
+  )
   func cutOff(carriedOut: Bool) async throws {
     var cut = 0
     while true {
@@ -101,7 +105,7 @@ struct RestockSpreadTests {
     #expect(cut > 12)
   }
 
-  @Test("close every bucket that can be asked, and say which can't", .timeLimit(.minutes(1)))
+  @Test("close every bucket that can be asked, and say which can't", .timeLimit(.minutes(10)))
   func close() async throws {
     let (stock, _, doorbuster) = try await open(units: 24, buckets: 4)
     stock.onCommand { _, bucket in bucket.index == 1 ? .refused : nil }
