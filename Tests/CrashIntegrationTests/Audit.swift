@@ -11,3 +11,13 @@ extension SaleAudit {
     try self.init(shop.server, shop.database, units: .lowered(lowered), deadMessages: deadMessages)
   }
 }
+
+extension CartAudit {
+  /// - Parameter lowered: how many units of each product were taken from the database's stock by hand.
+  init(_ shop: Shop, lowered: [String: Int64] = [:]) throws {
+    let connections = try shop.servers.map { try $0.connect() }
+    try self.init(shop.database, messages: shop.server, lowered: lowered) { _, bucket in
+      connections[Int(bucket) % connections.count]
+    }
+  }
+}

@@ -1,3 +1,4 @@
+import SaleAudit
 import TestServers
 import Testing
 

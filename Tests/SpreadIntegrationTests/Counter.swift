@@ -54,10 +54,11 @@ final class Counter: Sendable {
     return configuration
   }
 
-  /// Puts the product on sale and opens for the time of `body`.
+  /// Puts the products on sale, so many units of each, and opens for the time of `body`.
   static func open<Value: Sendable>(
     _ shop: SpreadShop,
     stock units: Int64,
+    of skus: [String] = [SpreadShop.sku],
     path: SalePath = .combined,
     _ services: Services = .withWorker,
     _ body: @Sendable (Counter) async throws -> Value
@@ -91,8 +92,8 @@ final class Counter: Sendable {
       logger: logger
     )
     let counter = Counter(doorbuster, stock)
-    let sku = try SKU(SpreadShop.sku)
-    _ = try await doorbuster.createSale(sku, stock: units, terms: SaleTerms(buckets: SpreadShop.buckets), path: path)
+    let terms = SaleTerms(buckets: SpreadShop.buckets)
+    for sku in skus { _ = try await doorbuster.createSale(SKU(sku), stock: units, terms: terms, path: path) }
     let value = try await counter.serving(services) { try await body(counter) }
     await broker.close()
     await messages.close()
@@ -193,12 +194,10 @@ final class Counter: Sendable {
   }
 
   /// Waits until nothing is on its way to the database.
-  func settle() async throws {
-    let deadline = ContinuousClock.now + .seconds(60)
-    let sku = try SKU(SpreadShop.sku)
-    while try await !doorbuster.status(sku).isSettled {
-      guard ContinuousClock.now < deadline else { throw TestServerError.timeout("the books to settle") }
-      try await Task.sleep(for: .milliseconds(20))
+  func settle(_ sku: String = SpreadShop.sku) async throws {
+    let sku = try SKU(sku)
+    try await eventually("the books of \(sku) to settle", timeout: .seconds(60)) {
+      try await doorbuster.status(sku).isSettled
     }
   }
 }

@@ -92,8 +92,11 @@ extension SpreadSales {
         try await selling(counter, hot: 0) {
           try await migrate(shop, cluster, bucket: 0, counter)
           // Where bucket 0 is now, and back again below: the master that will die has it.
-          let lost = try await loseMaster(shop, cluster, victim, replica, counter)
-          #expect(lost, "the replica lacked nothing: no proof")
+          let buckets = try shop.buckets(of: victim)
+          let lost = try await LostMaster.lose(victim, of: cluster, buckets: buckets.map { SpreadShop.key($0) }) {
+            for bucket in buckets { try await waitForSale(counter, home: bucket, "unreplicated-\(bucket)") }
+          }
+          #expect(lost.hasLostEvents, "the replica lacked nothing: no proof")
           try await waitForThaw(shop, counter)
           try victim.restart()
           try cluster.waitUntilWell()
@@ -121,31 +124,6 @@ extension SpreadSales {
         try cluster.finishMove(slot, from: from, to: to)
         try await waitForSale(counter, home: bucket, "move-\(turn)-finished")
       }
-    }
-
-    /// Its replica hangs and is cut off while the master goes on selling; then the master dies, and the replica takes its
-    /// place without what it missed. Returns whether it missed anything.
-    private func loseMaster(
-      _ shop: SpreadShop,
-      _ cluster: TestCluster,
-      _ victim: RedisServer,
-      _ replica: RedisServer,
-      _ counter: Counter
-    ) async throws -> Bool {
-      let buckets = try shop.buckets(of: victim)
-      replica.pause()
-      // What waits in its socket would still reach it.
-      _ = try victim.call("CLIENT", "KILL", "TYPE", "replica")
-      for bucket in buckets { try await waitForSale(counter, home: bucket, "unreplicated-\(bucket)") }
-      let audit = try BooksAudit(shop)
-      let had = try buckets.map { try audit.bucket($0).logLast }
-      try victim.kill9()
-      replica.resume()
-      try await eventually("the replica's promotion", timeout: .seconds(60)) { try replica.call("ROLE")[0] == "master" }
-      let has = try buckets.map { bucket in
-        try #require(BooksAudit.Bucket(replica.call("STOCK.INFO", SpreadShop.key(bucket)))).logLast
-      }
-      return zip(had, has).allSatisfy { $0 > $1 }
     }
 
     /// Waits until the orchestrator has thawed all buckets by itself; then no transfer is open for longer than ten seconds.

@@ -71,12 +71,12 @@ final class SpreadShop: Sendable {
     }
   }
 
-  static func key(_ bucket: Int) -> String { "doorbuster:{\(sku)/\(bucket)}" }
+  static func key(_ bucket: Int, of sku: String = sku) -> String { "doorbuster:{\(sku)/\(bucket)}" }
 
   /// The server that has a bucket, by what the servers say.
-  func owner(of bucket: Int) throws -> RedisServer {
+  func owner(of bucket: Int, of sku: String = sku) throws -> RedisServer {
     switch servers {
-    case .cluster(let cluster): try cluster.owner(ofKey: Self.key(bucket))
+    case .cluster(let cluster): try cluster.owner(ofKey: Self.key(bucket, of: sku))
     case .list(let list): list[bucket % list.count]
     }
   }

@@ -1,9 +1,8 @@
-import SaleAudit
 import TestServers
 import Testing
 
 /// Holds what became of carts against the servers' books, by raw RESP and SQL; it shares no code with the product.
-struct CartAudit {
+public struct CartAudit {
   private struct Line {
     let sku: String
     let bucket: Int64
@@ -11,23 +10,32 @@ struct CartAudit {
     let state: String
   }
 
-  let shop: Shop
+  private let database: AuditedDatabase
+  private let messages: RawRedis
+  private let redis: (_ sku: String, _ bucket: Int64) throws -> RawRedis
   /// How many units each product's database was made short of by hand.
   private let lowered: [String: Int64]
-  /// In the servers' order.
-  private let connections: [RawRedis]
   /// The carts that are sold as a whole, and those of which an order was rejected.
-  private(set) var sold: Set<String> = []
-  private(set) var rejected: Set<String> = []
+  public private(set) var sold: Set<String> = []
+  public private(set) var rejected: Set<String> = []
 
-  init(_ shop: Shop, lowered: [String: Int64] = [:]) throws {
-    self.shop = shop
+  /// - Parameters:
+  ///   - messages: the server of the messages.
+  ///   - redis: the server that has this bucket.
+  public init(
+    _ database: AuditedDatabase,
+    messages: RedisServer,
+    lowered: [String: Int64] = [:],
+    redis: @escaping (_ sku: String, _ bucket: Int64) throws -> RawRedis
+  ) throws {
+    self.database = database
+    self.messages = try messages.connect()
     self.lowered = lowered
-    connections = try shop.servers.map { try $0.connect() }
+    self.redis = redis
   }
 
   /// - Parameter accepted: the carts whose buyers heard that they have bought.
-  mutating func run(accepted: Set<String>, sourceLocation: SourceLocation = #_sourceLocation) throws {
+  public mutating func run(accepted: Set<String>, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let carts = try carts()
     for (token, lines) in carts {
       let states = Set(lines.map(\.state))
@@ -38,8 +46,7 @@ struct CartAudit {
       }
       if states.contains("rejected") { rejected.insert(token) }
       for line in lines {
-        let found = try redis(of: line.bucket).call("STOCK.GET", SaleAudit.key(line.sku, line.bucket), token)["state"]?
-          .text
+        let found = try ask("STOCK.GET", line.sku, line.bucket, token)["state"]?.text
         let isLive = found == "sold" || found == "held"
         #expect(isLive == (line.state == "sold"), "\(token): \(line), \(found ?? "-")", sourceLocation: sourceLocation)
       }
@@ -56,11 +63,13 @@ struct CartAudit {
     try auditBooks(carts, sourceLocation)
   }
 
-  private func redis(of bucket: Int64) -> RawRedis { connections[Int(bucket) % connections.count] }
+  private func ask(_ command: String, _ sku: String, _ bucket: Int64, _ more: String...) throws -> RESP {
+    try redis(sku, bucket).call([command, SaleAudit.key(sku, bucket)] + more)
+  }
 
   /// The orders by token.
   private func carts() throws -> [String: [Line]] {
-    let rows = try shop.database.rows("SELECT HEX(token), HEX(sku), bucket, quantity, state FROM orders")
+    let rows = try database.rows("SELECT HEX(token), HEX(sku), bucket, quantity, state FROM orders")
     return Dictionary(grouping: rows) { AuditedDatabase.name(hex: $0[0]) }.mapValues { rows in
       rows.map { row in
         Line(
@@ -75,14 +84,14 @@ struct CartAudit {
 
   /// A cart's lines as the database has noted them when it was recorded.
   private func recorded(_ token: String) throws -> [String] {
-    let rows = try shop.database.rows(
+    let rows = try database.rows(
       "SELECT HEX(cart) FROM recorded_carts WHERE token = \(AuditedDatabase.literal(token))"
     )
     return rows.flatMap { AuditedDatabase.name(hex: $0[0]).split(separator: " ").map(String.init) }
   }
 
   private func auditBooks(_ carts: [String: [Line]], _ sourceLocation: SourceLocation) throws {
-    let sales = try shop.database.rows(
+    let sales = try database.rows(
       "SELECT HEX(sku), sales.stock, buckets, products.stock FROM sales JOIN products USING (sku)"
     )
     for row in sales {
@@ -96,7 +105,7 @@ struct CartAudit {
       var sold: Int64 = 0
       var left: Int64 = 0
       for bucket in 0..<buckets {
-        let info = try redis(of: bucket).call("STOCK.INFO", SaleAudit.key(sku, bucket))
+        let info = try ask("STOCK.INFO", sku, bucket)
         func count(_ name: String) throws -> Int64 { try #require(info[name]?.integer, sourceLocation: sourceLocation) }
         let onSale = try count("created") + count("added") + count("transferredIn")
         let accounted = try count("available") + count("held") + count("sold") + count("transferredOut")
@@ -111,7 +120,7 @@ struct CartAudit {
     }
     for name in ["half", "parked", "dead"] {
       #expect(
-        try redis(of: 0).call("XLEN", "\(SaleAudit.topic):\(name)").integer == 0,
+        try messages.call("XLEN", "\(SaleAudit.topic):\(name)").integer == 0,
         "\(name)",
         sourceLocation: sourceLocation
       )
