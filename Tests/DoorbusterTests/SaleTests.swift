@@ -170,6 +170,24 @@ struct SaleTests {
     #expect(available.reduce(0, +) == 34)
   }
 
+  @Test("A token that no bucket knows is not denied while one of them is frozen", arguments: FrozenReason.allCases)
+  func frozenToken(reason: FrozenReason) async throws {
+    _ = try await create(40, buckets: 3)
+    _ = await doorbuster.purchase(try Sample.purchase("t", user: "a"))
+    let id = try Sample.bucket(2)
+    servers.with { $0.stock.comeUp(id, reason) }
+    await #expect { _ = try await doorbuster.confirm(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    await #expect { _ = try await doorbuster.cancel(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .cancelled)
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .alreadyCancelled)
+    try await servers.thaw(id, epoch: nil)
+    #expect(try await doorbuster.confirm(sku, token: Token("z")) == .unknownToken)
+  }
+
   @Test("A token that is live in several buckets is not cancelled at a guess")
   func ambiguousCancel() async throws {
     _ = try await create(40, buckets: 2)
