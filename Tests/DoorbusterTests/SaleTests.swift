@@ -160,6 +160,24 @@ struct SaleTests {
     }
   }
 
+  @Test("Closing a sale of which a bucket is gone closes all others, says so, and is completed by closing it again")
+  func closesPartly() async throws {
+    _ = try await create()
+    let gone = try Sample.bucket(1)
+    let bucket = servers.with { $0.stock.buckets.removeValue(forKey: gone) }
+    await #expect { try await doorbuster.closeSale(sku) } throws: { error in
+      guard let error = error as? DoorbusterError else { return false }
+      return error.code == .stock && error.hasStockCode(.noBucket)
+        && error.message.contains("in 2 of its 3 buckets, and may go on selling in bucket 1 until it is closed again")
+    }
+    servers.with { $0.stock.buckets[gone] = bucket }
+    let closesMs = try await servers.sale(sku)?.terms.closesMs
+    let infos = try await [servers.info(Sample.bucket(0)), servers.info(gone), servers.info(Sample.bucket(2))]
+    #expect(infos.map(\.closesMs) == [closesMs, 0, closesMs])
+    try await doorbuster.closeSale(sku)
+    #expect(try await servers.info(gone).closesMs == closesMs)
+  }
+
   @Test("A cancelled purchase's units go back on sale, wherever it was bought", arguments: [1, 4])
   func cancels(buckets: Int) async throws {
     _ = try await create(40, buckets: buckets)
