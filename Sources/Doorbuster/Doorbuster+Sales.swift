@@ -4,7 +4,8 @@ import Stock
 
 extension Doorbuster {
   /// Sets a sale up, in the database first, then bucket by bucket. After a crash the same call completes it; on a sale
-  /// that is complete it changes nothing. A bucket that is frozen is there: whoever froze it sees to it, or a worker where it
+  /// that is complete it changes nothing. A sale whose first bucket is refused for good (its key is another's, its server a
+  /// node of a cluster, or may evict it) leaves nothing behind. A bucket that is frozen is there: whoever froze it sees to it, or a worker where it
   /// lost data, and its terms are not compared. On the path `database` there are no buckets.
   /// - Parameters:
   ///   - units: units put on sale, 0 to 2^53.
@@ -38,6 +39,7 @@ extension Doorbuster {
         try await broker.subscribe(configuration.group, to: configuration.topic)
       }
     }
+    try await expectRoom(for: asked)
     let sale = try await asking(orders: orders) { orders throws(OrderStoreError) in
       try await orders.create(asked)
     }
@@ -45,9 +47,53 @@ extension Doorbuster {
       throw DoorbusterError(.saleDiffers, "\(sku) is on sale already: \(sale.summary); asked for: \(asked.summary)")
     }
     try verifyServers(of: sale)
-    for bucket in sale.buckets { try await setUp(bucket, of: sale) }
+    for bucket in sale.buckets {
+      var isThere = false
+      do throws(DoorbusterError) {
+        try await setUp(bucket, of: sale, &isThere)
+      } catch {
+        // Buckets are set up in order, so where the first is refused there is none; and another call's sale is its own.
+        let isUndone = bucket.index == 0 && !isThere && sale == asked && error.isRefusal
+        if isUndone { try await undoCreate(sale, after: error) }
+        throw error
+      }
+    }
     directory.note(sale)
     return sale
+  }
+
+  /// What is in a new sale's way is found before anything of it is written: servers that are not its buckets' or not set up,
+  /// and keys that are another's.
+  private func expectRoom(for asked: Sale) async throws(DoorbusterError) {
+    let known = try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.sale(asked.sku) }
+    guard known == nil else { return }
+    for bucket in asked.buckets {
+      if let found = try await info(bucket) { try expect(found, at: bucket, of: asked) }
+    }
+  }
+
+  private func expect(_ found: BucketInfo, at bucket: BucketID, of sale: Sale) throws(DoorbusterError) {
+    guard found.isBucket(bucket.index, of: sale, comparingTerms: found.frozen == nil) else {
+      throw DoorbusterError(
+        .saleDiffers,
+        """
+        bucket \(bucket) is there with other numbers: created with \(found.created) units, \(found.buckets) buckets, \
+        limit \(found.limit), opens \(found.opensMs), closes \(found.closesMs); the sale is of \(sale.summary)
+        """
+      )
+    }
+  }
+
+  private func undoCreate(_ sale: Sale, after refusal: DoorbusterError) async throws(DoorbusterError) {
+    do throws(DoorbusterError) {
+      try await asking(orders: orders) { orders throws(OrderStoreError) in try await orders.undoCreate(sale) }
+    } catch {
+      throw DoorbusterError(
+        refusal.code,
+        "\(refusal.message); the database keeps the sale, as it could not be taken back: \(error.message)",
+        cause: refusal.cause
+      )
+    }
   }
 
   /// A sale that was set up before; nil where the database knows none. Its buckets may be frozen.
@@ -123,7 +169,8 @@ extension Doorbuster {
 
   /// Creates a bucket, or checks that the one that is there is this sale's; and notes in the database that it is there,
   /// so that its loss can be told from a set-up that a crash cut short.
-  private func setUp(_ bucket: BucketID, of sale: Sale) async throws(DoorbusterError) {
+  /// - Parameter isThere: is set where this call, or another at the same time, may have made it.
+  private func setUp(_ bucket: BucketID, of sale: Sale, _ isThere: inout Bool) async throws(DoorbusterError) {
     var (position, found) = try await look(at: bucket)
     if found == nil {
       do throws(StockError) {
@@ -132,18 +179,11 @@ extension Doorbuster {
       } catch {
         guard error.code == .bucketExists else { throw DoorbusterError(error) }
       }
+      isThere = true
       found = try await info(bucket)
     }
     guard let found else { throw DoorbusterError(.bucketLost, "bucket \(bucket) vanished while it was set up") }
-    guard found.isBucket(bucket.index, of: sale, comparingTerms: found.frozen == nil) else {
-      throw DoorbusterError(
-        .saleDiffers,
-        """
-        bucket \(bucket) is there with other numbers: created with \(found.created) units, \(found.buckets) buckets, \
-        limit \(found.limit), opens \(found.opensMs), closes \(found.closesMs); the sale is of \(sale.summary)
-        """
-      )
-    }
+    try expect(found, at: bucket, of: sale)
     guard position == nil else { return }
     // The first event is the bucket's creation; it concerns no order.
     let first = LogBatch(
@@ -190,6 +230,17 @@ extension Doorbuster {
     } catch {
       if error.code == .noBucket { return nil }
       throw DoorbusterError(error)
+    }
+  }
+}
+
+extension DoorbusterError {
+  /// Whether a bucket was certainly not made, and won't be by the same call.
+  fileprivate var isRefusal: Bool {
+    switch cause {
+    case .stock(let error): !error.isTransient && error.code != .protocolViolation
+    case .messaging, .orders: false
+    case nil: code == .saleDiffers
     }
   }
 }

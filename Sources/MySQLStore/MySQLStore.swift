@@ -131,6 +131,10 @@ public final class MySQLStore: OrderStore {
     return try await pool.call { connection throws(OrderStoreError) in try connection.create(sale) }
   }
 
+  public func undoCreate(_ sale: Sale) async throws(OrderStoreError) {
+    try await pool.call { connection throws(OrderStoreError) in try connection.undoCreate(sale) }
+  }
+
   public func sale(_ sku: SKU) async throws(OrderStoreError) -> Sale? {
     try await read("reading the sale of \(sku)") { try $0.sale(sku) }
   }

@@ -41,6 +41,23 @@ extension Connection {
     }
   }
 
+  /// Nothing changes where it is another sale, or where something came of it.
+  func undoCreate(_ sale: Sale) throws(OrderStoreError) {
+    try transaction("undoing the creation of \(sale.sku)") { _ in
+      _ = try lockStocks(of: [sale.sku])
+      guard try self.sale(sale.sku) == sale else { return ((), .rollBack) }
+      let sku = sale.sku.value
+      for table in ["log_positions", "orders", "restocks"] {
+        let used = try query("SELECT 1 FROM \(table) WHERE sku = ? LIMIT 1", [sku], [.integer]) { $0.integer(0) }
+        guard used.isEmpty else { return ((), .rollBack) }
+      }
+      for table in ["bucket_leases", "sale_workers", "buckets", "sale_servers", "sales", "products"] {
+        try execute("DELETE FROM \(table) WHERE sku = ?", sku)
+      }
+      return ((), .commit)
+    }
+  }
+
   func sale(_ sku: SKU, forUpdate: Bool = false) throws -> Sale? {
     let lock = forUpdate ? " FOR UPDATE" : ""
     return try query(

@@ -9,6 +9,11 @@ public protocol OrderStore: Sendable {
   /// - Returns: the sale as the database has it: the given one, or the one that was there.
   func create(_ sale: Sale) async throws(OrderStoreError) -> Sale
 
+  /// Takes a sale back that could not be set up: its rows, its product and its buckets' rows. Nothing changes where the
+  /// database's sale is another than the given one (in any value, the time of its creation included), or where something
+  /// came of it: the position of a bucket, an order or a restock.
+  func undoCreate(_ sale: Sale) async throws(OrderStoreError)
+
   func sale(_ sku: SKU) async throws(OrderStoreError) -> Sale?
 
   /// All sales, in order of SKU.

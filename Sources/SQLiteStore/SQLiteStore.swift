@@ -57,6 +57,10 @@ public final class SQLiteStore: OrderStore {
     return try await write("creating the sale of \(sale.sku)") { db in try SaleRows.create(sale, db: db) }
   }
 
+  public func undoCreate(_ sale: Sale) async throws(OrderStoreError) {
+    try await write("undoing the creation of \(sale.sku)") { db in try SaleRows.remove(sale, db: db) }
+  }
+
   public func sale(_ sku: SKU) async throws(OrderStoreError) -> Sale? {
     try await read("reading the sale of \(sku)") { db in try SaleRows.fetch(sku, db: db) }
   }

@@ -28,6 +28,19 @@ enum SaleRows {
     return sale
   }
 
+  /// Nothing changes where it is another sale, or where something came of it.
+  static func remove(_ sale: Sale, db: Database) throws {
+    guard try fetch(sale.sku, db: db) == sale else { return }
+    let sku = sale.sku.text
+    for table in ["log_positions", "orders", "restocks"] {
+      let isUsed = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM \(table) WHERE sku = ?)", arguments: [sku])
+      guard isUsed == false else { return }
+    }
+    for table in ["bucket_leases", "sale_workers", "buckets", "sale_servers", "sales", "products"] {
+      try db.execute(sql: "DELETE FROM \(table) WHERE sku = ?", arguments: [sku])
+    }
+  }
+
   static func fetch(_ sku: SKU, db: Database) throws -> Sale? {
     let statement = try db.cachedStatement(sql: "\(select) WHERE sku = ?")
     return try Row.fetchOne(statement, arguments: [sku.text]).map(sale)

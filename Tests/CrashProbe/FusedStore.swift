@@ -45,6 +45,8 @@ struct FusedStore: OrderStore {
     try await orders.restock(sku, token: token, quantity: quantity)
   }
 
+  func undoCreate(_ sale: Sale) async throws(OrderStoreError) { try await orders.undoCreate(sale) }
+
   func undoRestock(_ sku: SKU, token: Token) async throws(OrderStoreError) {
     try await orders.undoRestock(sku, token: token)
   }

@@ -85,6 +85,37 @@ struct SaleTests {
     #expect(try await code { _ = try await create() } == .saleDiffers)
   }
 
+  @Test("A sale that a key of another's, or a server's refusal, is in the way of leaves nothing behind")
+  func refusedSale() async throws {
+    let foreign = try Sample.bucket(2)
+    try await servers.create(foreign, quantity: 99, terms: SaleTerms(buckets: 3))
+    #expect(try await code { _ = try await create() } == .saleDiffers)
+    #expect(try await servers.sale(sku) == nil && available == [99])
+    servers.with { $0.stock.buckets[foreign] = nil }
+    servers.with { $0.refusesBuckets = StockError(.evictable, "set maxmemory-policy to noeviction") }
+    #expect(try await code { _ = try await create() } == .stock)
+    #expect(try await servers.sale(sku) == nil && databaseStock == nil)
+    servers.with { $0.refusesBuckets = nil }
+    #expect(try await create(20).stock == 20)
+    #expect(available == [7, 7, 6])
+  }
+
+  @Test(
+    "A sale of another call, or whose bucket may be there, is not taken back by one that is refused or not answered"
+  )
+  func keptSale() async throws {
+    servers.with { $0.refusesBuckets = StockError(.replyLost, "") }
+    #expect(try await code { _ = try await create() } == .stock)
+    #expect(try await servers.sale(sku)?.stock == 10)
+    servers.with { [sku] in $0.orders.sales[sku]?.createdAtMs -= 1 }
+    servers.with { $0.refusesBuckets = StockError(.evictable, "") }
+    #expect(try await code { _ = try await create() } == .stock)
+    #expect(try await servers.sale(sku)?.stock == 10)
+    servers.with { $0.refusesBuckets = nil }
+    _ = try await create()
+    #expect(available == [4, 3, 3])
+  }
+
   @Test("A bucket that the database knows and that is gone is never made anew")
   func lostBucket() async throws {
     _ = try await create()

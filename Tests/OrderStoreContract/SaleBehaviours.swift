@@ -41,6 +41,39 @@ extension OrderStoreBehaviour {
       #expect(try await store.stock() == 97)
       await store.close()
     },
+    OrderStoreBehaviour("a sale of which nothing came can be taken back, and leaves no trace") { fixture in
+      let store = try await fixture.open()
+      var sale = makeSale()
+      sale.servers = "one server"
+      try await store.undoCreate(sale)
+      _ = try await store.create(sale)
+      _ = try await store.claimBuckets(of: sku, for: "worker", leaseMs: 1000)
+      var later = sale
+      later.createdAtMs += 1
+      try await store.undoCreate(later)
+      #expect(try await store.sale(sku) == sale)
+      for _ in 0..<2 { try await store.undoCreate(sale) }
+      #expect(try await store.sales().isEmpty)
+      #expect(try await store.totals(of: sku) == nil)
+      let other = makeSale(stock: 7, buckets: 1)
+      #expect(try await store.create(other) == other)
+      #expect(try await store.stock() == 7)
+      #expect(try await store.leases(of: sku).isEmpty)
+      await store.close()
+    },
+    OrderStoreBehaviour("a sale of which something came is not taken back") { fixture in
+      let store = try await fixture.open()
+      let made = try (0..<3).map { makeSale(try SKU("made-\($0)")) }
+      for sale in made { _ = try await store.create(sale) }
+      _ = try await store.record([makeOrder("a", sku: made[0].sku)])
+      _ = try await store.restock(made[1].sku, token: Token("r"), quantity: 0)
+      let first = LogPosition(epoch: 5, sequence: 1)
+      _ = try await store.replacePosition(of: BucketID(sku: made[2].sku, index: 0), nil, with: first)
+      for sale in made { try await store.undoCreate(sale) }
+      #expect(try await store.sales() == made)
+      #expect(try await store.stock(made[0].sku) == 99)
+      await store.close()
+    },
     OrderStoreBehaviour("stores that create one sale at once agree on it") { fixture in
       let stores = [try await fixture.open(), try await fixture.open()]
       let agreed = try await withThrowingTaskGroup(of: Sale.self) { group in

@@ -3,6 +3,7 @@ import Stock
 extension ModelServers {
   func create(_ bucket: BucketID, quantity: Int64, terms: SaleTerms, frozen: Bool) async throws(StockError) {
     try stock { state throws(StockError) in
+      if let refusal = state.refusesBuckets { throw refusal }
       try state.stock.create(bucket, quantity: quantity, terms: terms, frozen: frozen, nowMs: clock.wallMs)
     }
   }

@@ -19,6 +19,8 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     /// From this call on (counted from 0) nothing is answered; with `carriesOut`, that call is still carried out.
     var cutOff: (at: Int, carriesOut: Bool)?
     var isSubscribed = false
+    /// The answer to whoever makes a bucket, which makes none.
+    var refusesBuckets: StockError?
   }
 
   let state = Mutex(State())
@@ -172,6 +174,10 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
 
   func restock(_ sku: SKU, token: Token, quantity: Int64) async throws(OrderStoreError) -> RestockOutcome {
     try orders { state throws(OrderStoreError) in state.orders.restock(sku, token: token, quantity: quantity) }
+  }
+
+  func undoCreate(_ sale: Sale) async throws(OrderStoreError) {
+    try orders { state throws(OrderStoreError) in state.orders.undoCreate(sale) }
   }
 
   func undoRestock(_ sku: SKU, token: Token) async throws(OrderStoreError) {

@@ -25,6 +25,14 @@ struct ModelStore {
     return sale
   }
 
+  mutating func undoCreate(_ sale: Sale) {
+    let hasPosition = positions.keys.contains { $0.sku == sale.sku }
+    let hasRows = orders.keys.contains { $0.sku == sale.sku } || restocks.keys.contains { $0.sku == sale.sku }
+    guard sales[sale.sku] == sale, !hasPosition, !hasRows else { return }
+    sales[sale.sku] = nil
+    stock[sale.sku] = nil
+  }
+
   mutating func reschedule(_ sku: SKU, limit: Int64?, opensMs: Int64?, closesMs: Int64?) {
     guard var sale = sales[sku] else { return }
     sale.terms.limit = limit ?? sale.terms.limit
