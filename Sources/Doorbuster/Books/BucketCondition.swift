@@ -28,10 +28,7 @@ enum BucketCondition: Hashable, Sendable {
       )
       return
     }
-    let isFollowed = position.map {
-      $0.epoch == info.epoch && $0.sequence <= info.logLast && $0.sequence >= info.logFirst - 1
-    }
-    let isSound = isFollowed ?? false
+    let isSound = position?.isFollowed(in: info) ?? false
     switch info.frozen {
     case nil: self = isSound ? .sound : .strayed
     case .operator: self = .stoppedByOperator(isSound: isSound)
@@ -47,6 +44,13 @@ enum BucketCondition: Hashable, Sendable {
     case .sound, .foreign, .stoppedByOperator(isSound: true): false
     case .lost, .frozen, .strayed, .stoppedByOperator(isSound: false): true
     }
+  }
+}
+
+extension LogPosition {
+  /// Whether the bucket's log goes on from here.
+  func isFollowed(in info: BucketInfo) -> Bool {
+    epoch == info.epoch && sequence <= info.logLast && sequence >= info.logFirst - 1
   }
 }
 

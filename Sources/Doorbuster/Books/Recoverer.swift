@@ -18,7 +18,7 @@ struct Recoverer {
   var report: Recovery
   private var isGraceOver = false
 
-  /// How often it begins anew where buckets lose data again and again.
+  /// How often it begins anew where buckets lose data, or get orders, again and again.
   private static let roundsMax = 5
 
   init(
@@ -44,9 +44,9 @@ struct Recoverer {
         try await recover()
         return report
       } catch {
-        let hasLostAgain = error.hasStockCode(.epochMismatch) || error.isNoBucket || error.hasStockCode(.logAhead)
-        guard hasLostAgain, round < Self.roundsMax else { throw error }
-        logger.notice("buckets of \(access.sku) lost data while they were completed: \(error.message)")
+        let isBegunAnew = error.hasStockCode(.epochMismatch) || error.isNoBucket || error.hasStockCode(.logAhead)
+        guard isBegunAnew, round < Self.roundsMax else { throw error }
+        logger.notice("the completion of \(access.sku) begins anew: \(error.message)")
       }
     }
     return report
@@ -111,9 +111,10 @@ struct Recoverer {
     }
   }
 
-  /// The buckets to be worked on, with their epochs of now.
+  /// The buckets to be worked on, with their epochs and the database's positions of now.
   private func workList(_ indices: [Int]) async throws(DoorbusterError) -> RecoveryWork {
     var work = RecoveryWork()
+    work.positions = try await access.positions()
     for index in indices { work.infos[index] = try await access.info(index) }
     return work
   }
@@ -159,22 +160,25 @@ struct Recoverer {
   }
 
   /// The log is followed anew, in its new epoch: from the first event that an order may have to hear of.
+  ///
+  /// Only if the database is where it was before its orders were read: a worker may have read events that the bucket lost,
+  /// and have stored them since, as orders that were not written in. From then on it is refused them.
   private func replacePositions(_ work: RecoveryWork) async throws(DoorbusterError) {
     for (index, info) in work.sorted {
       let bucket = access.bucket(index)
-      let old = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.position(of: bucket) }
+      let old = work.positions[index]
       let now = try await access.info(index)
       guard now.epoch == info.epoch else { throw .epochChanged(bucket) }
-      let isFollowed = old.map {
-        $0.epoch == now.epoch && $0.sequence <= now.logLast && $0.sequence >= now.logFirst - 1
-      }
-      guard isFollowed != true else { continue }
+      guard old?.isFollowed(in: now) != true else { continue }
       let new = try await access.firstPosition(index, now)
       let held = try await access.askDatabase { orders throws(OrderStoreError) in
         try await orders.replacePosition(of: bucket, old, with: new)
       }
+      if held == new { continue }
       // Another one may have come first, and been followed since.
-      guard held?.epoch == info.epoch else { throw .epochChanged(bucket) }
+      guard let held, held.epoch == info.epoch, held.sequence <= (try await access.info(index)).logLast else {
+        throw .positionMoved(bucket)
+      }
     }
   }
 
@@ -202,6 +206,8 @@ struct Recoverer {
 /// The buckets that a round works on, and their books when it began: their epochs above all.
 struct RecoveryWork: Hashable, Sendable {
   var infos: [Int: BucketInfo] = [:]
+  /// The database's, before any of its orders was read.
+  var positions: [Int: LogPosition] = [:]
 
   var sorted: [(Int, BucketInfo)] { infos.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 
@@ -228,6 +234,10 @@ struct BrokerBacklog: Sendable {
 extension DoorbusterError {
   static func epochChanged(_ bucket: BucketID) -> DoorbusterError {
     DoorbusterError(StockError(.epochMismatch, "bucket \(bucket) is in another epoch than when its completion began"))
+  }
+
+  static func positionMoved(_ bucket: BucketID) -> DoorbusterError {
+    DoorbusterError(StockError(.epochMismatch, "the database has followed bucket \(bucket) on since its completion began"))
   }
 }
 

@@ -150,6 +150,31 @@ struct RecoverTests {
     try await expectRecovered(books)
   }
 
+  @Test("An order that a worker stores from lost events, behind the page of its token, is written in as well")
+  func lateBatch() async throws {
+    let books = try await sale()
+    let purchase = try Sample.purchase("a-late", user: "late", quantity: 2)
+    let bucket = books.id(books.home(purchase))
+    let position = try #require(books.world.orders.positions[bucket])
+    let order = Order(purchase: purchase, bucket: bucket.index, createdAtMs: books.world.nowMs)
+    let step = LogBatch.Step(
+      sequence: position.sequence + 1,
+      entry: .purchased(order, state: .sold, storeIfMissing: true)
+    )
+    let batch = LogBatch(bucket: bucket, from: position, steps: [step])
+    books.world.stock.comeUp(bucket, .load)
+    books.servers.with { state in
+      state.before = { call, state in
+        guard case .orders(after: .some) = call else { return }
+        _ = try? state.orders.follow(batch)
+      }
+    }
+    let report = try await recover(books)
+    #expect(try books.row("a-late")?.state == .sold)
+    #expect(report.isComplete && report.orders == [.sold: 1])
+    try await expectRecovered(books)
+  }
+
   @Test("An operator's freeze stays, and what hides under it is completed when it ends")
   func operatorsFreeze() async throws {
     let books = try await sale()
