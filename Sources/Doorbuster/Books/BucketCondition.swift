@@ -84,13 +84,6 @@ struct SaleCondition: Hashable, Sendable {
     return nil
   }
 
-  /// How long a thaw must wait. After a promotion the old master may still be taking writes; after any loss, purchases
-  /// that were accepted before it may still be about to be committed.
-  func grace(_ settings: RecoverySettings) -> Duration {
-    let isPromoted = buckets.contains(.frozen(.promotion))
-    return isPromoted ? max(settings.promotionGrace, settings.restartGrace) : settings.restartGrace
-  }
-
   private func indices(where isWanted: (BucketCondition) -> Bool) -> [Int] {
     buckets.indices.filter { isWanted(buckets[$0]) }
   }
@@ -111,6 +104,15 @@ public struct RecoverySettings: Sendable {
   public var holdMax: Duration = .seconds(900)
 
   public init() {}
+
+  /// How long the thaw of such a bucket must wait. After a promotion, which an operator's freeze may hide, the old master may
+  /// still be taking writes; after any loss, purchases that were accepted before it may still be about to be committed.
+  func grace(of reason: FrozenReason?) -> Duration {
+    switch reason {
+    case .promotion, .operator: max(promotionGrace, restartGrace)
+    case .create, .load, nil: restartGrace
+    }
+  }
 
   /// - Throws: ``InvalidInput`` that names the setting.
   func validate() throws(InvalidInput) {

@@ -16,7 +16,8 @@ struct Recoverer {
   let logger: Logger
   let progress: @Sendable (BooksProgress) -> Void
   var report: Recovery
-  private var isGraceOver = false
+  /// The epoch in which each bucket was seen last, and when it was seen first in it: each loss has a grace of its own.
+  private var seen: [Int: (epoch: Int64, since: ContinuousClock.Instant)] = [:]
 
   /// How often it begins anew where buckets lose data, or get orders, again and again.
   private static let roundsMax = 5
@@ -67,7 +68,7 @@ struct Recoverer {
     guard !found.needingWork.isEmpty else { return }
     for index in found.lost { try await create(index) }
     let work = try await workList(found.needingWork)
-    try await waitOut(found)
+    try await waitOut(work)
     try await applyTerms(work)
     try await writeInUnits(work, isLast: false)
     try await drainMessages()
@@ -119,12 +120,19 @@ struct Recoverer {
     return work
   }
 
-  private mutating func waitOut(_ condition: SaleCondition) async throws(DoorbusterError) {
-    guard !isGraceOver else { return }
-    let grace = condition.grace(settings)
+  /// Waits for the end of the buckets' graces, each from its discovery.
+  private mutating func waitOut(_ work: RecoveryWork) async throws(DoorbusterError) {
+    let now = access.clock.now
+    var end = now
+    for (index, info) in work.sorted {
+      if seen[index]?.epoch != info.epoch { seen[index] = (info.epoch, now) }
+      guard let since = seen[index]?.since else { continue }
+      end = max(end, since.advanced(by: settings.grace(of: info.frozen)))
+    }
+    guard end > now else { return }
+    let grace = now.duration(to: end)
     show("s until the servers that failed have stopped", max(1, grace.wholeMs / 1000), of: nil)
-    if grace > .zero { try await access.wait(grace) }
-    isGraceOver = true
+    try await access.wait(grace)
   }
 
   /// The database's terms are the sale's; they may have changed since the bucket's last write.

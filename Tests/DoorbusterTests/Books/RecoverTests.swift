@@ -104,6 +104,24 @@ struct RecoverTests {
     try await expectRecovered(books)
   }
 
+  @Test("A replica that is promoted while its sale is completed has a grace of its own")
+  func promotedMeanwhile() async throws {
+    let books = try await sale()
+    let (first, second) = (books.id(0), books.id(1))
+    for id in [first, second] { books.world.stock.comeUp(id, .load) }
+    books.servers.with { state in
+      state.before = { step, state in
+        guard step == .thaw(second), state.stock.buckets[second]?.frozen == .load else { return }
+        state.stock.comeUp(second, .promotion)
+      }
+    }
+    let beganMs = books.world.nowMs
+    let report = try await recover(books)
+    #expect(report.isComplete && report.buckets == [.completed, .completed, .sound])
+    #expect(books.world.nowMs - beganMs >= 18_000)
+    try await expectRecovered(books)
+  }
+
   @Test("Halves of transfers that a bucket lost are written in from the other one's")
   func transfers() async throws {
     let books = try await sale()
