@@ -84,7 +84,7 @@ struct BucketKeeper: Sendable {
     return found
   }
 
-  /// Completes a sale whose buckets are all there.
+  /// Completes a sale whose buckets are all there. One that is gone is never built here, whenever that is found.
   private func complete(_ sale: Sale) async {
     let access = SaleAccess(sale: sale, stock: stock, orders: orders, clock: clock, settings: settings)
     let backlog = BrokerBacklog(broker: broker, topic: configuration.topic, group: configuration.group)
@@ -92,19 +92,14 @@ struct BucketKeeper: Sendable {
       access,
       broker: sale.path.courier == .messages ? backlog : nil,
       settings: configuration.recovery,
+      mayCreate: false,
       logger: logger,
       progress: { _ in }
     )
     do throws(DoorbusterError) {
       let condition = try await recoverer.condition()
       guard let first = condition.frozen.first, isOurs(access.bucket(first)) else { return }
-      guard condition.lost.isEmpty else {
-        return state.tell(
-          sale.sku,
-          "buckets \(condition.lost) of \(sale.sku) are gone: run recover \(sale.sku)",
-          logger
-        )
-      }
+      try recoverer.requireNoneLost(condition)
       logger.notice("buckets \(condition.frozen) of \(sale.sku) came up frozen, and are completed")
       let report = try await recoverer.run()
       tally.add { $0.completedBuckets += Int64(condition.frozen.count) }

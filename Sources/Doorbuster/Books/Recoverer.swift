@@ -13,6 +13,8 @@ struct Recoverer {
   let access: SaleAccess
   let broker: BrokerBacklog?
   let settings: RecoverySettings
+  /// Whether buckets that are gone are built anew. They may just be looked for on the wrong server, which people must say.
+  let mayCreate: Bool
   let logger: Logger
   let progress: @Sendable (BooksProgress) -> Void
   var report: Recovery
@@ -26,19 +28,22 @@ struct Recoverer {
     _ access: SaleAccess,
     broker: BrokerBacklog?,
     settings: RecoverySettings,
+    mayCreate: Bool,
     logger: Logger,
     progress: @escaping @Sendable (BooksProgress) -> Void
   ) {
     self.access = access
     self.broker = broker
     self.settings = settings
+    self.mayCreate = mayCreate
     self.logger = logger
     self.progress = progress
     report = Recovery(sku: access.sku)
   }
 
-  /// - Throws: ``DoorbusterError`` `saleDiffers` where a bucket is another sale's; `stock`, `orders`, `messaging`. What was
-  ///   written until then stays, buckets stay frozen, and the same call goes on.
+  /// - Throws: ``DoorbusterError`` `saleDiffers` where a bucket is another sale's; `bucketLost` where one is gone that may
+  ///   not be built; `stock`, `orders`, `messaging`. What was written until then stays, buckets stay frozen, and the same
+  ///   call goes on.
   mutating func run() async throws(DoorbusterError) -> Recovery {
     for round in 1... {
       do throws(DoorbusterError) {
@@ -56,6 +61,7 @@ struct Recoverer {
   /// One round over all that needs work.
   private mutating func recover() async throws(DoorbusterError) {
     let found = try await condition()
+    try requireNoneLost(found)
     if report.buckets.isEmpty { report.buckets = found.buckets.map { _ in .sound } }
     for index in found.needingWork {
       switch found.buckets[index] {
@@ -87,6 +93,13 @@ struct Recoverer {
       throw DoorbusterError(.saleDiffers, "bucket \(access.bucket(foreign.index)) is another sale's: \(foreign.reason)")
     }
     return condition
+  }
+
+  /// - Throws: `bucketLost` where buckets are gone that may not be built.
+  func requireNoneLost(_ condition: SaleCondition) throws(DoorbusterError) {
+    guard mayCreate || condition.lost.isEmpty else {
+      throw .bucketLost(access.sku, "buckets \(condition.lost) of \(access.sku) are gone")
+    }
   }
 
   func show(_ step: String, _ done: Int64, of total: Int64?) {
@@ -245,7 +258,9 @@ extension DoorbusterError {
   }
 
   static func positionMoved(_ bucket: BucketID) -> DoorbusterError {
-    DoorbusterError(StockError(.epochMismatch, "the database has followed bucket \(bucket) on since its completion began"))
+    DoorbusterError(
+      StockError(.epochMismatch, "the database has followed bucket \(bucket) on since its completion began")
+    )
   }
 }
 
