@@ -62,6 +62,27 @@ struct BucketKeeperTests {
   }
 
   @Test(
+    "completes the others while a node with four buckets does not answer, also where it is to search for holds there",
+    .timeLimit(.minutes(10))
+  )
+  func deadNode() async throws {
+    let (servers, stock) = (ModelServers(), CoreServers())
+    let (dead, frozen) = (sale(try SKU("a"), buckets: 4), sale(try SKU("b"), buckets: 1))
+    for sale in [dead, frozen] {
+      _ = try await servers.create(sale)
+      for bucket in sale.buckets {
+        let share = sale.share(of: sale.stock, bucket: bucket.index)
+        try await stock.create(bucket, quantity: share, terms: sale.terms, frozen: true)
+      }
+    }
+    let held = Sample.order(try Sample.purchase(sku: "a"))
+    _ = try await servers.record([held], as: .held, rejecting: false)
+    stock.onCommand { _, bucket in bucket.sku == dead.sku ? .hanging(.seconds(600)) : nil }
+    try await keep(stock, servers) { stock.infos(of: frozen.sku).allSatisfy { $0.frozen == nil } }
+    #expect(stock.infos(of: dead.sku).allSatisfy { $0.frozen == .create })
+  }
+
+  @Test(
     "builds no bucket that is gone, though it goes only after it was seen",
     .timeLimit(.minutes(10)),
     // By the keeper, and by the recovery itself.
