@@ -118,7 +118,8 @@ struct RecoverTests {
     let beganMs = books.world.nowMs
     let report = try await recover(books)
     #expect(report.isComplete && report.buckets == [.completed, .completed, .sound])
-    #expect(books.world.nowMs - beganMs >= 18_000)
+    let settings = RecoverySettings()
+    #expect(books.world.nowMs - beganMs >= (settings.restartGrace + settings.promotionGrace).wholeMs)
     try await expectRecovered(books)
   }
 
