@@ -116,12 +116,13 @@ struct Outbox<Ticket>: ~Copyable {
     if entries.isEmpty { earliestDeadline = .distantFuture }
   }
 
-  /// The caller of a command goes. In flight it keeps its place in the order of replies.
+  /// The caller of a command goes. In flight, or on its way in part, it keeps its place in the order of replies, and may
+  /// be carried out: such a sending counts as one without reply.
   /// Returns what to tell the caller, and nil if the command is not here (any more).
   mutating func abandon(_ id: UInt64) -> (ticket: Ticket, lostSendings: Int)? {
     for index in 0..<entries.count where entries[index].id == id {
       guard let ticket = entries[index].ticket else { return nil }
-      let lost = entries[index].lostSendings + (index < entriesSent ? 1 : 0)
+      let lost = entries[index].lostSendings + (index < firstUntouched ? 1 : 0)
       entries[index].ticket = nil
       if index >= firstUntouched {
         keep { candidate, _ in candidate.id != id }
