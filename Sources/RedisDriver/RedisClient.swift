@@ -9,7 +9,7 @@ import Synchronization
 /// buffer without lock or change of thread. What runs there must not block: it would hold up all commands.
 public final class RedisClient: Sendable {
   public struct Configuration: Sendable {
-    /// From the first packet to the end of the greeting; also of each later attempt.
+    /// From the first packet to the end of the greeting; also of each later attempt. A host's addresses share it.
     public var connectTimeout: Duration
     /// How long one sending of a command may stay without reply.
     public var timeout: Duration
