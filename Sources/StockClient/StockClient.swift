@@ -290,10 +290,11 @@ extension StockClient {
   nonisolated(nonsending) func carryOut(
     _ request: Request,
     _ bucket: BucketID,
+    options: CallOptions = .retrying,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) {
     do {
-      _ = try await router.call(request.command, at: BucketPlace(bucket), as: OK.self, options: .retrying, encode)
+      _ = try await router.call(request.command, at: BucketPlace(bucket), as: OK.self, options: options, encode)
     } catch {
       throw request.error(error)
     }
