@@ -307,24 +307,26 @@ extension StockClient {
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Reply<StockReply> {
     let place = BucketPlace(bucket)
+    let unreplicated: String
     do throws(RedisError) {
       guard let replication = options.replication else {
         return try await router.call(request.command, at: place, as: StockReply.self, options: .retrying, encode)
       }
-      let (reply, isReplicated) = try await router.call(
+      let (reply, verdict) = try await router.call(
         request.command,
         at: place,
         as: StockReply.self,
         options: .retrying,
         replicated: replication,
-        where: \.mayHaveChanged,
+        need: \.replicaNeed,
         encode
       )
-      if isReplicated { return reply }
+      guard let shortfall = replication.shortfall(verdict) else { return reply }
+      unreplicated = shortfall
     } catch {
       throw request.error(error)
     }
-    throw request.error(.replyLost, options.replicationShortfall)
+    throw request.error(.replyLost, unreplicated)
   }
 
   nonisolated(nonsending) func read<Answer: RedisReply>(
