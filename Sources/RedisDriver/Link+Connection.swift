@@ -202,6 +202,10 @@ extension Link {
     connection.repliesSeen += 1
     // The replies to a block stay on the tape, one after the other, until the last.
     guard connection.repliesSeen >= oldest.replies else { return }
+    guard outbox.inFlight > 0 else {
+      let violation = RedisError(.protocolViolation, "protocol violation: a reply to a command that was not sent yet")
+      return lose(.protocolViolation, violation, now)
+    }
     connection.repliesSeen = 0
     outbox.removeOldest()
     machine.answered()
