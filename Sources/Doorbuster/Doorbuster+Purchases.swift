@@ -6,9 +6,11 @@ extension Doorbuster {
   /// Makes a held purchase a sold one. In the bucket at once; its order follows by the log.
   /// - Returns: `cancelled` where the hold is over or was cancelled; `unknownToken` where no purchase has this token.
   /// - Throws: ``DoorbusterError`` `unknownSale`; `ambiguousToken` where several buckets have a live purchase of the token
-  ///   and the database has no order yet; `stock`, `orders`. The call may be repeated.
+  ///   and the database has no order yet; `cartUndecided` where the hold is a cart's, whose commit alone decides all its
+  ///   lines; `stock`, `orders`. The call may be repeated.
   public func confirm(_ sku: SKU, token: Token) async throws(DoorbusterError) -> ConfirmOutcome {
-    guard try await lookUp(sku).path.courier != nil else {
+    let sale = try await lookUp(sku)
+    guard let courier = sale.path.courier else {
       let nowMs = clock.wallMs
       let outcome = try await asking(orders: orders) { orders throws(OrderStoreError) in
         try await orders.confirmOrder(sku, token: token, nowMs: nowMs)
@@ -19,8 +21,21 @@ extension Doorbuster {
     case .nowhere: return .unknownToken
     case .cancelled: return .cancelled
     case .in(let bucket):
+      if courier == .messages { try await expectNoCart(token, in: bucket) }
       return try await asking(stock: stock) { stock throws(StockError) in try await stock.confirm(token, in: bucket) }
     }
+  }
+
+  /// A line of a cart that is sold proves that the cart was committed, so none may be sold before.
+  private func expectNoCart(_ token: Token, in bucket: BucketID) async throws(DoorbusterError) {
+    let record = try await asking(stock: stock) { stock throws(StockError) in
+      try await stock.purchase(token, in: bucket)
+    }
+    guard let record, record.isCartHold(lastingMs: configuration.cartHold.wholeMs) else { return }
+    throw DoorbusterError(
+      .cartUndecided,
+      "token \(token) holds units of \(bucket.sku) for a cart, whose products are confirmed together and by itself"
+    )
   }
 
   /// Cancels a buyer's purchase, held or sold; its units go back on sale. In the bucket at once; its order follows by the

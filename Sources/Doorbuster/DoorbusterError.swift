@@ -31,6 +31,8 @@ public struct DoorbusterError: Error, Hashable, Sendable, CustomStringConvertibl
     public static let tokenMismatch = Code("token-mismatch")
     /// A cart's product is sold on a path that takes no carts.
     public static let pathWithoutCarts = Code("path-without-carts")
+    /// The units are held for a cart that is not decided yet, or not confirmed as a whole.
+    public static let cartUndecided = Code("cart-undecided")
     /// The work was stopped before its end. The same call goes on with it.
     public static let interrupted = Code("interrupted")
     /// An argument is outside its bounds.

@@ -345,8 +345,12 @@ extension PullDesk {
     let lacking = buyer.quantity - hints[buyer.home].available
     let all = sources.reduce(Int64(0)) { $0 + hints[$1].available }
     guard all >= lacking else { return [] }
-    let demand = (queues[buyer.home] ?? []).reduce(Int64(0)) { $0 + min(buyers[$1]?.quantity ?? 0, all) }
-    var wanted = max(lacking, min(all, demand - hints[buyer.home].available))
+    // What all who wait here want, no more than there is anywhere: the sum over a long queue would be beyond all bounds.
+    let everywhere = all + hints[buyer.home].available
+    let demand = (queues[buyer.home] ?? []).reduce(Int64(0)) {
+      min(everywhere, $0 + min(buyers[$1]?.quantity ?? 0, all))
+    }
+    var wanted = max(lacking, demand - hints[buyer.home].available)
     var drafts: [Draft] = []
     for source in sources.prefix(settings.sourcesMax) where wanted > 0 {
       let available = hints[source].available

@@ -91,6 +91,32 @@ struct CartServiceTests {
     #expect(try await sold(doorbuster) == [0, 0])
   }
 
+  @Test("leave a cart's hold to the cart, whoever wants to confirm it alone")
+  func confirmedAlone() async throws {
+    let (servers, doorbuster) = try await shop()
+    let cart = try Sample.cart()
+    // Its orchestrator dies when both lines are held: after a look at each, the half message and two holds.
+    for number in 0... {
+      servers.cutOff(at: number)
+      _ = await doorbuster.purchase(cart: cart)
+      servers.cutOff(at: nil)
+      if servers.with({ $0.stock.buckets.values.filter { $0.held > 0 }.count }) == 2 { break }
+    }
+    for line in cart.purchases {
+      do {
+        let outcome = try await doorbuster.confirm(line.sku, token: line.token)
+        Issue.record("\(line.sku): \(outcome)")
+      } catch {
+        #expect(error.code == .cartUndecided, "\(error)")
+      }
+    }
+    try await finish(doorbuster)
+    #expect(try await sold(doorbuster) == [1, 2])
+    for line in cart.purchases {
+      #expect(try await doorbuster.confirm(line.sku, token: line.token) == .alreadyConfirmed)
+    }
+  }
+
   @Test("name the product whose path takes no carts, or that is not on sale")
   func paths() async throws {
     let (_, doorbuster) = try await shop()

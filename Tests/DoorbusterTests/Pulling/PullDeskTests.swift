@@ -57,6 +57,16 @@ struct PullDeskTests {
 
   private func infos(_ available: Int64...) -> [BucketInfo?] { available.map { Sample.info(available: $0) } }
 
+  @Test("pulls no more than there is, whatever a long queue wants in all")
+  func greatQuantities() {
+    var desk = PullDesk(buckets: 2)
+    let most = StockLimits.quantityMax
+    let (first, _) = enter(&desk, most)
+    for _ in 0..<1100 { _ = enter(&desk, most) }
+    let duties = read(&desk, first, infos(0, most), atMs: 1)
+    #expect(duties == [Assignment(buyer: first, duty: .pull([.init(source: 1, quantity: most)], attempt: 1))])
+  }
+
   @Test("lets the first read, and the others wait for it")
   func reading() {
     var desk = PullDesk(buckets: 3)
