@@ -75,18 +75,23 @@ void freezing_at_demotion(void) {
     freezing_is_pending = false;
 }
 
-// Whether the append-only file has every write that was acknowledged. A server that hides CONFIG is taken not to.
-static bool is_always_synced(RedisModuleCtx *ctx) {
-    static const char always[] = "always";
-    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "appendfsync");
+// A server that hides CONFIG is taken to have any other value.
+static bool has_setting(RedisModuleCtx *ctx, const char *name, const char *expected) {
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", name);
     if (reply == NULL)
         return false;
     RedisModuleCallReply *value = RedisModule_CallReplyArrayElement(reply, 1);
     size_t count = 0;
     const char *text = value == NULL ? NULL : RedisModule_CallReplyStringPtr(value, &count);
-    bool is_always = text != NULL && count == sizeof always - 1 && strncasecmp(text, always, count) == 0;
+    bool is_expected = text != NULL && count == strlen(expected) && strncasecmp(text, expected, count) == 0;
     RedisModule_FreeCallReply(reply);
-    return is_always;
+    return is_expected;
+}
+
+// Whether the append-only file has every write that was acknowledged. While a child process saves or rewrites, the
+// server leaves the syncing out, even if it is to sync always, unless no-appendfsync-on-rewrite forbids it to.
+static bool is_always_synced(RedisModuleCtx *ctx) {
+    return has_setting(ctx, "appendfsync", "always") && has_setting(ctx, "no-appendfsync-on-rewrite", "no");
 }
 
 void freezing_at_start(RedisModuleCtx *ctx, bool from_aof) {
