@@ -200,7 +200,9 @@ import Testing
   func loadInAof() throws {
     let stock = try Stage(.init(appendOnly: true, appendFsync: .everysec, rdbPreamble: false))
     _ = try Self.fill(stock)
-    let written = try AppendOnlyFile.commands(of: stock.server).count
+    // While the file is being synced, what is written to it waits.
+    let written = Self.none.count + 2
+    try waitUntil("the first flush") { try AppendOnlyFile.commands(of: stock.server).count == written }
     try stock.server.restart()
     let again = try stock.again()
     let epochs = try Self.epochs(again)
