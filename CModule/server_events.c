@@ -9,6 +9,7 @@ bool server_is_loading;
 static bool is_started;
 static enum { LOADED_NOTHING, LOADED_RDB, LOADED_AOF } loaded_at_start;
 
+static bool is_loading_from_master;
 static bool is_leaving_sleep;
 static const RedisModuleEvent event_loop = {.id = REDISMODULE_EVENT_EVENTLOOP, .version = 1};
 
@@ -44,6 +45,9 @@ static void hear_of_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_
     (void)ctx;
     (void)event;
     (void)data;
+    if (subevent == REDISMODULE_SUBEVENT_LOADING_ENDED && is_loading_from_master)
+        freezing_after_sync();
+    is_loading_from_master = subevent == REDISMODULE_SUBEVENT_LOADING_REPL_START;
     server_is_loading =
         subevent != REDISMODULE_SUBEVENT_LOADING_ENDED && subevent != REDISMODULE_SUBEVENT_LOADING_FAILED;
     if (subevent == REDISMODULE_SUBEVENT_LOADING_RDB_START && !is_started)
