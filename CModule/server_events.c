@@ -139,8 +139,12 @@ static int hear_of_key(RedisModuleCtx *ctx, int type, const char *event, RedisMo
 }
 
 int server_events_register(RedisModuleCtx *ctx) {
+// A bucket that is restored behind a freeze, in the same go as a promotion, is none of those that it froze, here as on
+// a replica: so the freeze is propagated before it.
     server_is_replica = (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) != 0;
     static const struct {
+    if (freezing_is_pending && strcmp(event, "restore") == 0)
+        freezing_propagate(ctx);
         RedisModuleEvent event;
         RedisModuleEventCallback hear;
     } events[] = {
