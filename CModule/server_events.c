@@ -115,6 +115,14 @@ void server_events_await_sleep(RedisModuleCtx *ctx) {
 }
 
 static void hear_of_flush(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+static void hear_of_cron(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    (void)ctx;
+    (void)event;
+    (void)subevent;
+    (void)data;
+    expiry_watch();
+}
+
     (void)ctx;
     (void)event;
     if (subevent == REDISMODULE_SUBEVENT_FLUSHDB_START)
@@ -153,6 +161,7 @@ int server_events_register(RedisModuleCtx *ctx) {
         {{REDISMODULE_EVENT_FLUSHDB, 1}, hear_of_flush},
         {{REDISMODULE_EVENT_SWAPDB, 1}, hear_of_swap},
         {{REDISMODULE_EVENT_EVENTLOOP, 1}, hear_of_sleep},
+        {{REDISMODULE_EVENT_CRON_LOOP, 1}, hear_of_cron},
     };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         if (RedisModule_SubscribeToServerEvent(ctx, events[i].event, events[i].hear) != REDISMODULE_OK)
