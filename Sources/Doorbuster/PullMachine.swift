@@ -6,7 +6,8 @@ import Stock
 /// Each step is named, so it may be repeated by anyone at any time. What can't be finished here is left open, for whoever
 /// finishes open transfers. Rules it keeps:
 ///
-/// - What was withdrawn is deposited, whatever became of the deduction.
+/// - What was withdrawn is deposited, whatever became of the deduction; and only while the source's word that it is gone is
+///   fresh. Later the source is asked again: it may have lost the withdrawal, and be about to sell the units itself.
 /// - A transfer is settled only where it is known to be deposited; at its source first.
 /// - What an earlier call of the same purchase has moved under these names is deposited once more, which changes nothing.
 struct PullMachine {
@@ -58,6 +59,8 @@ struct PullMachine {
     case settlingAtSource
     case settlingAtHome
     case withdrawingAgain
+    /// For these withdrawals, whose units are not deposited yet.
+    case askingAgain([Int])
     /// Then the step before is repeated.
     case waiting
     case finished
@@ -91,12 +94,27 @@ struct PullMachine {
         guard case .unknown = moved[index], let answer = answers.next() else { continue }
         moved[index] = note(answer, of: withdrawal)
       }
+    case .askingAgain(let indices):
+      for (index, answer) in zip(indices, answers) {
+        let again = note(answer, of: withdrawals[index])
+        // What was moved was moved then; else the source has lost that, and moved what this says.
+        if again != .before { moved[index] = again }
+      }
     case .deducting, .depositing, .settlingAtSource, .settlingAtHome, .waiting, .finished: break
     }
     guard !current.isEmpty else { return afterDeposits() }
     if deduction != nil { return deposit() }
     step = .deducting
     return .deduct(current)
+  }
+
+  /// Instead of a deposit, where the sources' word is too old to go by.
+  mutating func askAgain() -> Action {
+    let names = Set(current.map(\.name))
+    let indices = withdrawals.indices.filter { names.contains(withdrawals[$0].name) }
+    step = .askingAgain(indices)
+    current = []
+    return .withdraw(indices.map { withdrawals[$0] })
   }
 
   mutating func deducted(_ answer: Swift.Result<DepositedDeduction, StockError>) -> Action {
@@ -129,7 +147,7 @@ struct PullMachine {
     case .depositing: return deposit()
     case .settlingAtSource: return settleAtSource()
     case .settlingAtHome: return settleAtHome()
-    case .withdrawing, .withdrawingAgain, .deducting, .waiting, .finished: return withdrawAgain()
+    case .withdrawing, .withdrawingAgain, .askingAgain, .deducting, .waiting, .finished: return withdrawAgain()
     }
   }
 

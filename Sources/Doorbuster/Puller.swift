@@ -185,8 +185,10 @@ final class Puller: Sendable {
   private func run(_ pull: PullMachine, _ errand: Errand) async -> PullMachine.Result {
     var machine = pull
     var action = machine.start()
+    var depositsUntil = clock.now
     while true {
       if clock.now >= errand.deadline { machine.hurry() }
+      if action.deposits, clock.now >= depositsUntil { action = machine.askAgain() }
       switch action {
       case .withdraw(let withdrawals):
         action = machine.withdrawn(
@@ -199,7 +201,10 @@ final class Puller: Sendable {
             )
           }
         )
-      case .deduct(let deposits): action = machine.deducted(await deduct(depositing: deposits, errand))
+        depositsUntil = clock.now.advanced(by: TransferFinisher.depositsWithin)
+      case .deduct(let deposits):
+        let deadline = min(errand.deadline, depositsUntil)
+        action = machine.deducted(await deduct(depositing: deposits, errand, before: deadline))
       case .deposit(let deposits):
         action = machine.deposited(
           await each(deposits, errand) { [stock] deposit async throws(StockError) in
@@ -232,7 +237,8 @@ final class Puller: Sendable {
 
   private func deduct(
     depositing deposits: [Deposit],
-    _ errand: Errand
+    _ errand: Errand,
+    before deadline: ContinuousClock.Instant
   ) async -> Result<DepositedDeduction, StockError> {
     do throws(StockError) {
       return .success(
@@ -241,7 +247,7 @@ final class Puller: Sendable {
           from: errand.bucket(errand.home),
           holdMs: errand.holdMs,
           depositing: deposits,
-          before: errand.deadline
+          before: deadline
         )
       )
     } catch {
@@ -256,5 +262,15 @@ final class Puller: Sendable {
     _ call: @escaping @Sendable (Item) async throws(StockError) -> Answer
   ) async -> [Result<Answer, StockError>] {
     await clock.all(items, by: bound(errand.deadline), call)
+  }
+}
+
+extension PullMachine.Action {
+  /// Whether it puts withdrawn units on sale.
+  fileprivate var deposits: Bool {
+    switch self {
+    case .deduct, .deposit: true
+    case .withdraw, .settleAtSource, .settleAtHome, .wait, .finish: false
+    }
   }
 }

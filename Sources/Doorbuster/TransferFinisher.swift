@@ -11,6 +11,11 @@ struct TransferFinisher: Sendable {
   private static let lanes = 16
   private static let pageMax = 1000
 
+  /// How long after its source's word that units are gone they may be sent to their target. A source that has lost the
+  /// withdrawal by then is not back on sale: its recovery waits longer than this, a call to the source and a command under
+  /// way take together (``RecoverySettings/restartGrace``), and then counts what has arrived.
+  static let depositsWithin = Duration.seconds(1)
+
   /// Finishes what these buckets list as open. What can't be finished by that instant stays open.
   /// - Returns: how many were finished.
   @discardableResult
@@ -18,8 +23,10 @@ struct TransferFinisher: Sendable {
     await finish(OpenTransfer.all(in: await list(sale, buckets, by: instant)), of: sale.sku, by: instant)
   }
 
-  /// - Returns: how many were finished.
-  func finish(_ transfers: [OpenTransfer], of sku: SKU, by instant: ContinuousClock.Instant) async -> Int {
+  /// Finishes what their sources have said just now to be open.
+  /// - Returns: how many were finished. The others are to be listed again.
+  func finish(_ transfers: [OpenTransfer], of sku: SKU, by latest: ContinuousClock.Instant) async -> Int {
+    let instant = min(latest, clock.now.advanced(by: Self.depositsWithin))
     var finished = 0
     var rest = transfers[...]
     while !rest.isEmpty, clock.now < instant {

@@ -45,7 +45,7 @@ struct UnitMover: Sendable {
 
   /// How long it tries, and how long one command may take.
   private static let patience = Duration.seconds(30)
-  private static let callMs: Int64 = 5000
+  private static let callMs: Int64 = 1000
 
   /// Brings units to the target until `isDone` says that it has enough.
   /// - Returns: why not, where all buckets together have too little.

@@ -97,9 +97,10 @@ public struct RecoverySettings: Sendable {
   /// How long after its discovery a bucket of a promoted replica stays frozen at least: the old master must have stopped
   /// taking writes by then. Longer than the servers' `min-replicas-max-lag` and `cluster-node-timeout`.
   public var promotionGrace: Duration = .seconds(15)
-  /// The same after any other loss: a purchase that was deducted before it is committed by then. At least the purchases'
-  /// deadline.
-  public var restartGrace: Duration = .seconds(3)
+  /// The same after any other loss: a purchase that was deducted before it is committed by then, and units that it had
+  /// given away have arrived. At least the purchases' deadline, and two seconds longer than a command may be under way (the
+  /// driver's time-out, 5 s unless set).
+  public var restartGrace: Duration = .seconds(7)
   /// How long messages that are not acknowledged are waited for: their purchases may be lost in the bucket.
   public var drainMax: Duration = .seconds(30)
   /// A hold that was written in has no end of its own. It is cancelled when its order is older than that: longer than any

@@ -94,6 +94,14 @@ final class CoreServers: StockService, @unchecked Sendable {
     }
   }
 
+  /// The bucket comes back as it was created, as from a server that had not written down anything since.
+  func loseWrites(of id: BucketID, quantity: Int64, terms: SaleTerms) {
+    locked { state in
+      state.epochs += 1
+      state.buckets[id] = CoreBucket(quantity: quantity, terms: terms, epoch: state.epochs, nowMs: clock.wallMs)
+    }
+  }
+
   // MARK: The seam
 
   func create(_ id: BucketID, quantity: Int64, terms: SaleTerms, frozen: Bool) async throws(StockError) {

@@ -46,6 +46,28 @@ struct PullMachineTests {
     )
   }
 
+  @Test("asks a source again before a late deposit, and deposits what it says then")
+  func lateDeposit() {
+    var machine = PullMachine([three, five])
+    _ = machine.start()
+    _ = machine.withdrawn([.success(.withdrawn(4, isRepeat: false)), .success(.withdrawn(2, isRepeat: false))])
+    #expect(machine.askAgain() == .withdraw([three, five]))
+    // The first has lost the withdrawal, and has other units now; the second knows it.
+    #expect(
+      machine.withdrawn([.success(.withdrawn(1, isRepeat: false)), .success(.withdrawn(2, isRepeat: true))])
+        == .deduct([deposit(three, 1), deposit(five, 2)])
+    )
+    #expect(machine.deducted(.failure(Sample.stockSilent)) == .deposit([deposit(three, 1), deposit(five, 2)]))
+    #expect(machine.askAgain() == .withdraw([three, five]))
+    // The first has lost it again, and nothing is left there: nothing is deposited of it.
+    #expect(
+      machine.withdrawn([.success(.soldOut), .success(.withdrawn(2, isRepeat: true))]) == .deposit([deposit(five, 2)])
+    )
+    #expect(
+      machine.deposited([.success(.deposited(remaining: 2))]) == .settleAtSource([deposit(five, 2)])
+    )
+  }
+
   @Test("deducts nothing where no bucket gave anything")
   func empty() {
     var machine = PullMachine([three, five])

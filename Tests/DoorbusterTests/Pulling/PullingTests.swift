@@ -267,6 +267,39 @@ struct PullingTests {
     #expect(servers.infos(of: sku).allSatisfy { $0.available == 0 })
   }
 
+  @Test("units whose source has lost their withdrawal meanwhile are not put on sale twice", .timeLimit(.minutes(10)))
+  func lateDeposit() async throws {
+    let servers = CoreServers()
+    let (pullers, sale) = try await open(servers, units: 24, buckets: 12)
+    let source = Mutex<BucketID?>(nil)
+    let isLate = Mutex(false)
+    servers.onCommand { command, bucket in
+      switch command {
+      case .withdraw: source.withLock { $0 = $0 ?? bucket }
+      case .deduct:
+        // The deduction that brings the units along takes its time, and its server is not the one that fails.
+        guard let lost = source.withLock({ $0 }),
+          !isLate.withLock({ isLate in
+            defer { isLate = true }
+            return isLate
+          })
+        else { return nil }
+        servers.loseWrites(of: lost, quantity: 2, terms: SaleTerms(buckets: 12))
+        return .hanging(.seconds(2))
+      default: break
+      }
+      return nil
+    }
+    let all = try purchases(30, skewed: true)
+    _ = await crowd(all, atATime: 1, pullers, sale)
+    servers.onCommand { _, _ in nil }
+    _ = await crowd(all, atATime: 1, pullers, sale)
+    let infos = servers.infos(of: sku)
+    #expect(isLate.withLock { $0 })
+    #expect(infos.reduce(0) { $0 + $1.sold } == 24)
+    #expect(infos.reduce(0) { $0 + $1.transferredOut - $1.transferredIn } == 0)
+  }
+
   @Test("lost and refused commands cost no unit and sell none twice", .timeLimit(.minutes(10)), arguments: 1...4)
   func lostReplies(seed: UInt64) async throws {
     let servers = CoreServers()
