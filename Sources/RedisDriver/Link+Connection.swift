@@ -56,7 +56,7 @@ extension Link {
     while let address = candidates.popFirst() {
       machine.tries(addressesLeft: candidates.count + 1, now: now)
       do throws(RedisError) {
-        let socket = try Socket.connecting(to: address)
+        let socket = try Socket.connecting(to: address, underWayMs: timeout / 1_000_000)
         guard let parser = ReplyParser() else { throw RedisError(.systemFailure, "no memory for a reader") }
         connection = Connection(socket, parser)
         return
