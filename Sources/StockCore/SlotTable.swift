@@ -27,6 +27,9 @@ struct SlotTable: ~Copyable {
   private static let addressBits: UInt64 = 34
   private static let homeBits: UInt64 = 10
   private static let depthMax = 20
+  /// Of a keyed hash segments fill evenly, so that the directory has few entries more than segments. Who knows the key, as
+  /// the writer of a payload does, can choose hashes that agree in their top bits, and make it double with each segment.
+  private static let directoryEntriesPerSegmentMax = 16
   private static let reach = 64
   /// Slots of a full-grown segment, which with its header fills 8 KB.
   static let segmentSlots = 1023
@@ -87,7 +90,7 @@ struct SlotTable: ~Copyable {
   }
 
   /// Makes sure that a place that no entry matched has its slot. False where the segment can't be split further, which
-  /// takes many hashes with equal bits.
+  /// takes many hashes with equal bits: so the memory of any table is bounded by its segments.
   mutating func reserve(_ hash: UInt64, _ place: inout Place) -> Bool {
     while place.slot == nil {
       guard grow(hash) else { return false }
@@ -144,7 +147,7 @@ struct SlotTable: ~Copyable {
 
   private mutating func split(_ segment: Segment, _ hash: UInt64) -> Bool {
     let old = segment.depth
-    guard old < Self.depthMax else { return false }
+    guard old < Self.depthMax, 1 &<< old <= Self.directoryEntriesPerSegmentMax &* segments else { return false }
     let low = makeSegment(depth: old &+ 1)
     let high = makeSegment(depth: old &+ 1)
     let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: 63 &- old)

@@ -343,6 +343,25 @@ import Testing
     #expect(try replica.digest("key") == stock.digest("key"))
   }
 
+  @Test("Holds that are made after the clock was set back by an hour expire in time")
+  func clockSetBack() throws {
+    let clock = try SetClock()
+    let stock = try Stage(.init(program: clock.program))
+    try stock("CREATE", "key", 9)
+    try clock.set(aheadSeconds: 3_600)
+    let ahead = try stock.nowMs()
+    // This one keeps the timer running.
+    try Self.hold(stock, ms: 36_000_000)
+    try clock.set(aheadSeconds: 0)
+    #expect(try stock.nowMs() < ahead - 3_500_000)
+    try stock("DEDUCT", "key", "u", "short", 1, "HOLD", 200)
+    try waitUntil("the expiry", timeout: .seconds(10)) { try stock("GET", "key", "short")["state"] == "cancelled" }
+    #expect(try stock.actions("key", after: 3) == ["expire"])
+    try clock.set(aheadSeconds: 7_200)
+    try stock("DEDUCT", "key", "u", "shorter", 1, "HOLD", 100)
+    try waitUntil("the expiry", timeout: .seconds(10)) { try stock("GET", "key", "shorter")["state"] == "cancelled" }
+  }
+
   @Test("A timer's expiry breaks a transaction that watches the bucket")
   func watched() throws {
     let stock = try Stage()

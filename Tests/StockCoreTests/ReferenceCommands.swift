@@ -27,7 +27,7 @@ extension ReferenceModel {
     case .recordRestock(let token, let quantity): recordRestock(token, quantity, now)
     case .freeze: freeze(now)
     case .thaw(let epoch): thaw(epoch, now)
-    case .freezeAnew(let reason, _): freezeAnew(reason, choices)
+    case .freezeAnew(let reason, let seed): freezeAnew(reason, seed, choices)
     case .expire(let count): expire(count, now)
     case .trim(let keeping): trim(keeping: keeping)
     }
@@ -327,9 +327,12 @@ extension ReferenceModel {
     }
   }
 
-  private mutating func freezeAnew(_ reason: FreezeReason, _ choices: Choices) -> Reply {
-    guard choices.epoch != epoch, choices.epoch >= 1, choices.epoch <= Self.most else { return Reply(status: nil) }
+  private mutating func freezeAnew(_ reason: FreezeReason, _ seed: UInt64, _ choices: Choices) -> Reply {
+    // The same freeze once more stays in its epoch.
+    let isRight = (choices.epoch == epoch) == (seed == freezeSeed)
+    guard isRight, choices.epoch >= 1, choices.epoch <= Self.most else { return Reply(status: nil) }
     frozen = reason
+    freezeSeed = seed
     epoch = choices.epoch
     return refused(.ok)
   }

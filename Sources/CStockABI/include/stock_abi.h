@@ -306,8 +306,9 @@ stock_outcome stock_expire(stock_bucket *bucket, int64_t count, int64_t now);
 // overflow.
 stock_fault stock_trim(stock_bucket *bucket, int64_t sequence, int64_t epoch, int64_t *dropped);
 
-// The freeze of all buckets of a server: each gets the reason and a new epoch, which follows from its old one and the
-// seed. No event is made and nothing of the bucket is to be propagated; the payload of the freeze is, once.
+// The freeze of all buckets of a server: each gets the reason and a new epoch, which follows from the random seed and
+// its hash key, so that applied twice it changes nothing more. No event is made and nothing of the bucket is to be
+// propagated; the payload of the freeze is, once.
 void stock_freeze_anew(stock_bucket *bucket, stock_freeze_reason reason, uint64_t seed);
 size_t stock_encode_freeze(stock_freeze_reason reason, uint64_t seed, void *buffer);
 // False where the payload is no such freeze.
