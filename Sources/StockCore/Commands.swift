@@ -28,7 +28,7 @@ extension Bucket {
     if settings.opens > max(now, 0) { return outcome(.early) }
     if settings.closes != 0 && settings.closes <= now { return outcome(.closed) }
     if settings.limit != 0 && !isWithinLimit(user, quantity, now: now) { return outcome(.limit) }
-    if quantity > books.available && !makeAvailable(quantity, now: now) { return outcome(.soldOut) }
+    guard hasAvailable(quantity, now: now) else { return outcome(.soldOut) }
     if hold == 0 {
       return sell(makeEvent(.deduct, token: token, user: user, quantity: quantity, now: now), known)
     }
@@ -90,8 +90,7 @@ extension Bucket {
     }
     if quantity < 0 {
       if freezing.isFrozen { return outcome(.frozen) }
-      let wanted = 0 &- quantity
-      if wanted > books.available && !makeAvailable(wanted, now: now) { return outcome(.soldOut) }
+      guard hasAvailable(0 &- quantity, now: now) else { return outcome(.soldOut) }
     }
     return commit(makeEvent(.add, token: token, quantity: quantity, now: now), known)
   }

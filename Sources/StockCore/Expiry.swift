@@ -34,8 +34,14 @@ extension Bucket {
     return end(known.place.address, now: now) ? .cancelled : state
   }
 
+  /// Whether `quantity` units are available, now or once holds that are due have expired. One that gives units is.
+  @inline(__always)
+  mutating func hasAvailable(_ quantity: Int64, now: Int64) -> Bool {
+    quantity <= books.available || makeAvailable(quantity, now: now)
+  }
+
   /// Expires holds that are due until `quantity` units are available, if together they would do; whether they are.
-  mutating func makeAvailable(_ quantity: Int64, now: Int64) -> Bool {
+  private mutating func makeAvailable(_ quantity: Int64, now: Int64) -> Bool {
     guard firstDue(now) != nil, quantity <= books.available &+ books.held else { return false }
     guard quantity <= books.available &+ dueUnits(now: now, enough: quantity &- books.available) else { return false }
     expireUntilAvailable(quantity, now: now)

@@ -15,9 +15,9 @@ extension Bucket {
     beginChange()
     let known = find(token, .purchase)
     guard let first = known.first else {
-      let event = makeEvent(recording.effectOfUnknown, token: token, user: user, quantity: quantity, now: now)
-      if event.to < 0 { return outcome(.soldOut) }
-      return commit(event, known)
+      let effect = recording.effectOfUnknown
+      guard hasAvailable(0 &- effect.change(quantity), now: now) else { return outcome(.soldOut) }
+      return commit(makeEvent(effect, token: token, user: user, quantity: quantity, now: now), known)
     }
     // A fence has no user and no quantity, and is as far on as a purchase can be.
     if !first.isFence {
@@ -37,7 +37,7 @@ extension Bucket {
       guard first.quantity == quantity else { return failed(.tokenMismatch) }
       return outcome(.duplicate, sequence: sequence(of: known))
     }
-    if books.available &+ quantity < 0 { return outcome(.soldOut) }
+    guard hasAvailable(0 &- quantity, now: now) else { return outcome(.soldOut) }
     return commit(makeEvent(.recordRestock, token: token, quantity: quantity, now: now), known)
   }
 }

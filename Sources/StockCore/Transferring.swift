@@ -67,7 +67,7 @@ extension Bucket {
       }
       return outcome(.duplicate, sequence: first.sequence)
     }
-    if effect == .recordOut && quantity > books.available { return outcome(.soldOut) }
+    guard hasAvailable(0 &- effect.change(quantity), now: now) else { return outcome(.soldOut) }
     let fault = record(makeEvent(effect, token: name, quantity: quantity, peer: peer, now: now), transfer: &known)
     return fault == .none ? outcome(.ok, sequence: lastSequence) : failed(fault)
   }

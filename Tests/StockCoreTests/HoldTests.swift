@@ -55,12 +55,42 @@ struct HoldTests {
     expectBooks(bucket, available: 0, sold: 4, cancelled: 4, added: -1, transferredOut: 1)
   }
 
+  private func records(_ quantity: Int64) -> [Play] {
+    let purchases = [Recording.held, .sold, .rejected].map { state in
+      Play.record(user: "v", token: "lost", quantity: quantity, as: state)
+    }
+    return purchases + [
+      .recordTransfer(transfer: "T", direction: .outgoing, peer: 1, quantity: quantity),
+      .recordRestock(token: "r", quantity: -quantity),
+    ]
+  }
+
+  @Test("A record of what took units expires what it needs; in a frozen bucket it is sold out instead")
+  func recorded() throws {
+    for play in records(2) {
+      var bucket = Bucket.sample(2)
+      for token in ["a", "b"] { bucket.play(hold(token)) }
+      expect(&bucket, play, .soldOut, 0, 0, now: 1009)
+      bucket.play(.freeze)
+      expect(&bucket, play, .soldOut, 0, 0, now: 1010)
+      bucket.play(.thaw())
+      expect(&bucket, play, .ok, 0, 8, now: 1010)
+      #expect(try bucket.events(after: 5, count: 9).map(\.action) == [.expire, .expire, .record], "\(play)")
+      expectBalance(bucket)
+    }
+    var bucket = Bucket.sample(1)
+    bucket.play(hold("a"))
+    expect(&bucket, .record(user: "v", token: "lost", quantity: 1, as: .cancelled), .ok, 0, 3, now: 1010)
+    expect(&bucket, .recordTransfer(transfer: "T", direction: .incoming, peer: 1, quantity: 1), .ok, 1, 4, now: 1010)
+    #expect(bucket.known(token: bytes("a"))?.state == .held)
+  }
+
   @Test("What holds that are due can't make up for is refused without expiring any")
   func vain() {
     var bucket = Bucket.sample(3)
     bucket.play(hold("a", 1))
     bucket.play(hold("b", 1, for: 99))
-    for play in [Play.deduct(user: "v", token: "c", quantity: 3), .add(token: "r", quantity: -3)] {
+    for play in [.deduct(user: "v", token: "c", quantity: 3), .add(token: "r", quantity: -3)] + records(3) {
       let outcome = bucket.play(play, now: 1010)
       #expect(outcome.status == .soldOut && !outcome.changed && outcome.remaining == 1)
     }

@@ -110,7 +110,7 @@ extension ReferenceModel {
     let offSale = recording == .rejected ? quantity : 0
     guard let known = tokens[token] else {
       let needed = recording == .cancelled ? 0 : quantity
-      if needed > available { return refused(.soldOut) }
+      guard makeAvailable(needed, now) else { return refused(.soldOut) }
       return take(token, user, quantity, state, 0, .record, offSale: offSale, now)
     }
     if known.user == nil { return refused(.duplicate, known.first) }
@@ -217,7 +217,7 @@ extension ReferenceModel {
     if let known = restocks[token] {
       return known.quantity == quantity ? refused(.duplicate, known.first) : Reply(fault: .tokenMismatch)
     }
-    if quantity < 0, -quantity > available { return refused(.soldOut) }
+    if quantity < 0 { guard makeAvailable(-quantity, now) else { return refused(.soldOut) } }
     return restock(.record, token, quantity, now)
   }
 
@@ -269,7 +269,7 @@ extension ReferenceModel {
       }
       return refused(.duplicate, known.event)
     }
-    if direction == .outgoing, quantity > available { return refused(.soldOut) }
+    if direction == .outgoing { guard makeAvailable(quantity, now) else { return refused(.soldOut) } }
     return make(action, name, direction, quantity, peer, now)
   }
 
