@@ -29,6 +29,7 @@
 #define NUMBER(label) ARGUMENT(label, INTEGER)
 
 // Giving back, recovering and looking after a sale must work when memory is full, so only what takes is refused then.
+// STOCK.APPLY is no administrator's command: those are hidden from MONITOR, where a replica shows what it applies.
 static const command commands[] = {
     {"STOCK.CREATE", command_create, "write deny-oom fast", -3, INSERTS,
      "Creates a bucket with a quantity of stock on sale.", "O(1)",
@@ -99,7 +100,7 @@ static const command commands[] = {
      ARGUMENTS(KEY, MORE_KEYS,
                ARGUMENT("weight", INTEGER, .token = "WEIGHTS",
                         .flags = REDISMODULE_CMD_ARG_OPTIONAL | REDISMODULE_CMD_ARG_MULTIPLE))},
-    {"STOCK.APPLY", command_apply, "write admin", 3, CHANGES,
+    {"STOCK.APPLY", command_apply, "write", 3, CHANGES,
      "Internal: applies a change of the master or of the append-only file.",
      "O(N), where N is the number of events in the payload", ARGUMENTS(KEY, STRING("payload"))},
 };

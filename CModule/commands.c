@@ -41,15 +41,15 @@ static bool add_category(RedisModuleCtx *ctx) {
            RedisModule_AddACLCategory(ctx, MODULE_NAME) == REDISMODULE_OK;
 }
 
-// The categories that a server gives its own commands by their flags. A module's commands it puts into none unasked,
-// and into these alone where it is asked for one more.
+// The categories that a server gives its own commands by their flags; what no client may call is dangerous besides. A
+// module's commands it puts into none unasked, and into these alone where it is asked for one more.
 static int categorize(RedisModuleCommand *registered, const command *command, bool has_category) {
     if (RedisModule_SetCommandACLCategories == NULL)
         return REDISMODULE_OK;
     char categories[CATEGORIES_BYTES];
     snprintf(categories, sizeof categories, "%s %s%s%s", strstr(command->flags, "write") != NULL ? "write" : "read",
              strstr(command->flags, "fast") != NULL ? "fast" : "slow",
-             strstr(command->flags, "admin") != NULL ? " admin dangerous" : "", has_category ? " " MODULE_NAME : "");
+             command->run == command_apply ? " admin dangerous" : "", has_category ? " " MODULE_NAME : "");
     return RedisModule_SetCommandACLCategories(registered, categories);
 }
 
