@@ -26,7 +26,8 @@ extension Bucket {
     guard let effect = recording.effect(on: first.state) else {
       return outcome(.duplicate, sequence: sequence(of: known))
     }
-    return commit(makeEvent(effect, of: first, token, now: now), known)
+    // The user of a trimmed purchase is known again: the one that was given is the first one.
+    return commit(makeEvent(effect, token: token, user: user, quantity: quantity, now: now), known)
   }
 
   /// Writes a restock in, frozen or not. In order: fault `tokenMismatch`, `duplicate`, `soldOut`, fault `overflow`, `ok`.

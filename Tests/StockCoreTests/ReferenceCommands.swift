@@ -116,7 +116,7 @@ extension ReferenceModel {
     if known.user == nil { return refused(.duplicate, known.first) }
     guard known.user == user, known.quantity == quantity else { return Reply(fault: .tokenMismatch) }
     if rank(known.state) >= rank(state) { return refused(.duplicate, known.first) }
-    return commit(.record, token, userLeft(of: known), now) {
+    return commit(.record, token, user, now) {
       $0.move(token, to: state)
       $0.added -= offSale
     }
