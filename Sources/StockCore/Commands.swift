@@ -4,8 +4,8 @@ import CStockABI
 // bounds.
 extension Bucket {
   /// Takes `quantity` units for `user` under `token`, sold, or held for `hold` milliseconds if that is not 0. In order of
-  /// precedence: fault `tokenMismatch`, `duplicate`, `cancelled`, `frozen`, `early`, `closed`, `limit`, `soldOut`, fault
-  /// `overflow`, `ok`.
+  /// precedence: fault `tokenMismatch`, `duplicate`, `cancelled`, `frozen`, `early`, `closed`, `limit`, `soldOut`, faults
+  /// `holdTooLong` and `overflow`, `ok`.
   /// `hash` is the token's, by `lookAhead`.
   mutating func deduct(
     user: Bytes,
@@ -33,7 +33,7 @@ extension Bucket {
       return sell(makeEvent(.deduct, token: token, user: user, quantity: quantity, now: now), known)
     }
     let expires = min(max(now, 0), Limits.time) &+ hold
-    guard expires <= Limits.number else { return failed(.overflow) }
+    guard expires <= Limits.number else { return failed(.holdTooLong) }
     return sell(makeEvent(.hold, token: token, user: user, quantity: quantity, expires: expires, now: now), known)
   }
 

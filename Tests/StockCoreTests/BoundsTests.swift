@@ -62,7 +62,7 @@ struct BoundsTests {
   @Test("The latest deadline is 2^53, one later is an overflow, and a clock before 1970 is read as 1970")
   func deadlines() throws {
     var bucket = Bucket.sample(9)
-    expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 999), .overflow)
+    expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 999), .holdTooLong)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 1000), .ok, 8, 2)
     expect(&bucket, .deduct(user: "u", token: "b", quantity: 1, hold: Self.most), .ok, 7, 3, now: .min)
     expect(&bucket, .deduct(user: "u", token: "c", quantity: 1, hold: 5), .ok, 6, 4, now: -1)
@@ -84,7 +84,7 @@ struct BoundsTests {
     var bucket = Bucket.sample(1)
     bucket.play(.deduct(user: "u", token: "h", quantity: 1, hold: 10))
     let outcome = bucket.play(.deduct(user: "v", token: "x", quantity: 1, hold: Self.most), now: 1010)
-    #expect(outcome.fault == .overflow && outcome.changed && outcome.turn == .onSale)
+    #expect(outcome.fault == .holdTooLong && outcome.changed && outcome.turn == .onSale)
     var replica = try Bucket.restored(from: Bucket.sample(1).payloads())
     #expect(replica.play(.deduct(user: "u", token: "h", quantity: 1, hold: 10)).status == .ok)
     #expect(replica.apply(bucket.lastChange) == .none)

@@ -64,7 +64,7 @@ extension ReferenceModel {
     }
     guard makeAvailable(quantity, now) else { return refused(.soldOut) }
     let expires = hold == 0 ? 0 : Self.clock(now) + hold
-    if expires > Self.most { return Reply(fault: .overflow) }
+    if expires > Self.most { return Reply(fault: .holdTooLong) }
     let state: PurchaseState = hold == 0 ? .sold : .held
     return take(token, user, quantity, state, expires, hold == 0 ? .deduct : .hold, now)
   }
