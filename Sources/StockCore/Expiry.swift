@@ -6,6 +6,9 @@ extension Bucket {
   /// misses are given back by `expire`.
   private static var sweepMax: Int { 256 }
   private static var userExpiriesMax: Int { 16 }
+  /// How many a withdrawal expires, which takes what is there then. Other commands expire what they need, one hold for
+  /// each unit that they ask for at most.
+  static var withdrawalExpiriesMax: Int64 { 1000 }
   /// By how much an expiry that can't be recorded is put off.
   private static var postponementMs: Int64 { 60_000 }
 
@@ -48,10 +51,12 @@ extension Bucket {
     return quantity <= books.available
   }
 
-  /// Expires holds that are due until `quantity` units are available or none is due.
-  mutating func expireUntilAvailable(_ quantity: Int64, now: Int64) {
-    while books.available < quantity, let hold = firstDue(now) {
+  /// Expires holds that are due, `count` at most, until `quantity` units are available or none is due.
+  mutating func expireUntilAvailable(_ quantity: Int64, count: Int64 = .max, now: Int64) {
+    var rest = count
+    while books.available < quantity, rest > 0, let hold = firstDue(now) {
       expire(hold, now: now)
+      rest &-= 1
     }
   }
 

@@ -14,7 +14,7 @@ extension Bucket {
       return outcome(.duplicate, remaining: first.quantity, sequence: first.sequence)
     }
     if freezing.isFrozen { return outcome(.frozen, remaining: 0, sequence: 0) }
-    expireUntilAvailable(quantity, now: now)
+    expireUntilAvailable(quantity, count: Self.withdrawalExpiriesMax, now: now)
     let moved = min(quantity, books.available)
     guard moved > 0 else { return outcome(.soldOut, remaining: 0, sequence: 0) }
     let fault = record(makeEvent(.withdraw, token: name, quantity: moved, peer: peer, now: now), transfer: &known)

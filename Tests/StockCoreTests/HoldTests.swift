@@ -107,6 +107,18 @@ struct HoldTests {
     expectBooks(bucket, available: 1, held: 1, cancelled: 2, transferredOut: 1)
   }
 
+  @Test("A withdrawal ends a thousand holds at most, and moves what is there then")
+  func boundedWithdrawal() {
+    var bucket = Bucket.sample(3000)
+    for index in 0..<3000 { bucket.play(hold("h\(index)")) }
+    let outcome = bucket.play(.withdraw(transfer: "T", quantity: 3000, to: 1), now: 1010)
+    #expect(outcome.status == .ok && outcome.remaining == 1000 && outcome.events == 1001)
+    #expect(bucket.play(.withdraw(transfer: "U", quantity: 700, to: 1), now: 1010).events == 701)
+    // What needs more gets it.
+    #expect(bucket.play(.deduct(user: "v", token: "all", quantity: 1300), now: 1010).events == 1301)
+    expectBooks(bucket, available: 0, sold: 1300, cancelled: 3000, transferredOut: 1700)
+  }
+
   @Test("A hold of its own that is due is over for DEDUCT, CONFIRM and FENCE, and CANCEL cancels it")
   func ownHold() throws {
     for play in [hold("a"), .confirm(token: "a")] {

@@ -188,8 +188,12 @@ extension ReferenceModel {
     return quantity <= available
   }
 
-  private mutating func expireUntilAvailable(_ quantity: Int64, _ now: Int64) {
-    while quantity > available, let next = dueHolds(now).first { expire(next, now) }
+  private mutating func expireUntilAvailable(_ quantity: Int64, _ now: Int64, count: Int = .max) {
+    var rest = count
+    while quantity > available, rest > 0, let next = dueHolds(now).first {
+      expire(next, now)
+      rest -= 1
+    }
   }
 
   private mutating func expire(_ count: Int64, _ now: Int64) -> Reply {
@@ -248,7 +252,7 @@ extension ReferenceModel {
       return Reply(status: .duplicate, remaining: known.quantity, sequence: Int64(known.event))
     }
     if isFrozen { return Reply(status: .frozen) }
-    expireUntilAvailable(quantity, now)
+    expireUntilAvailable(quantity, now, count: 1000)
     let moved = min(quantity, available)
     if moved == 0 { return Reply(status: .soldOut) }
     var reply = make(.withdraw, name, .outgoing, moved, peer, now)
