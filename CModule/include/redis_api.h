@@ -290,7 +290,7 @@ typedef struct {
     X(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                    \
     X(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
 
-// Of Redis 7.4 and later.
+// Of later servers: AddACLCategory of Redis 7.4, SetCommandACLCategories of 7.2.
 #define REDIS_API_LATER_FUNCTIONS(X)                                                                                   \
     X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))
