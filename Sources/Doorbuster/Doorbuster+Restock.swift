@@ -9,8 +9,8 @@ extension Doorbuster {
   /// first bucket is not there or can't take so many.
   ///
   /// Down, the token's row in the database is the decision, and only one can win: with `quantity` the units are off
-  /// sale; with 0 they are given back, because a later bucket or the database was short. A token whose units were given back is
-  /// spent.
+  /// sale; with 0 they are given back, because a later bucket or the database was short, or because a repair of the books found
+  /// them taken and undecided. A token whose units were given back is spent.
   /// - Parameter token: 1 to 105 bytes for a negative quantity, as the buckets' tokens are made from it.
   /// - Parameter quantity: not 0, -2^53 to 2^53.
   /// - Throws: ``DoorbusterError`` `unknownSale`, `invalid`; `restockMismatch` where the token was used with another
@@ -75,6 +75,7 @@ extension Doorbuster {
     quantity: Int64
   ) async throws(DoorbusterError) {
     let taking = try RestockTokens(token, quantity: quantity)
+    try await begin(sku, taking)
     for (index, part) in parts.enumerated() {
       if let reason = try await take(taking.take, parts[index...].map { $0 }) {
         // Buckets are asked in order, so where the first is short none has given anything, and nothing is to be decided.
@@ -93,6 +94,15 @@ extension Doorbuster {
     case .unknownProduct:
       try await giveBack(parts, taking)
       throw .unknownSale(sku)
+    }
+  }
+
+  /// Writes down that units may be missing in buckets from here on, and whose they are: see ``BegunRestock``.
+  private func begin(_ sku: SKU, _ taking: RestockTokens) async throws(DoorbusterError) {
+    switch try await note(sku, taking.take, 0) {
+    case .recorded, .alreadyRecorded: return
+    case .mismatch(let first): throw mismatch(sku, taking.take, 0, first: first)
+    case .short, .unknownProduct: throw .unknownSale(sku)
     }
   }
 
@@ -201,5 +211,14 @@ struct RestockTokens {
     } catch {
       throw DoorbusterError(error)
     }
+  }
+
+  /// The restock whose buckets know it by `take`; nil where that is no such name.
+  static func restock(takingBy take: Token) -> (token: Token, quantity: Int64)? {
+    guard let end = take.bytes.lastIndex(of: 0), let token = try? Token(bytes: Array(take.bytes[..<end])),
+      let quantity = Int64(String(decoding: take.bytes[(end + 1)...], as: UTF8.self)), quantity < 0,
+      let tokens = try? RestockTokens(token, quantity: quantity), tokens.take == take
+    else { return nil }
+    return (token, quantity)
   }
 }

@@ -160,6 +160,24 @@ struct SaleTests {
     }
   }
 
+  @Test("Closing a sale of which a bucket is gone closes all others, says so, and is completed by closing it again")
+  func closesPartly() async throws {
+    _ = try await create()
+    let gone = try Sample.bucket(1)
+    let bucket = servers.with { $0.stock.buckets.removeValue(forKey: gone) }
+    await #expect { try await doorbuster.closeSale(sku) } throws: { error in
+      guard let error = error as? DoorbusterError else { return false }
+      return error.code == .stock && error.hasStockCode(.noBucket)
+        && error.message.contains("in 2 of its 3 buckets, and may go on selling in bucket 1 until it is closed again")
+    }
+    servers.with { $0.stock.buckets[gone] = bucket }
+    let closesMs = try await servers.sale(sku)?.terms.closesMs
+    let infos = try await [servers.info(Sample.bucket(0)), servers.info(gone), servers.info(Sample.bucket(2))]
+    #expect(infos.map(\.closesMs) == [closesMs, 0, closesMs])
+    try await doorbuster.closeSale(sku)
+    #expect(try await servers.info(gone).closesMs == closesMs)
+  }
+
   @Test("A cancelled purchase's units go back on sale, wherever it was bought", arguments: [1, 4])
   func cancels(buckets: Int) async throws {
     _ = try await create(40, buckets: buckets)
@@ -168,6 +186,24 @@ struct SaleTests {
     #expect(try await doorbuster.cancel(sku, token: Token("t-c")) == .alreadyCancelled)
     #expect(try await doorbuster.cancel(sku, token: Token("t-z")) == .unknownToken)
     #expect(available.reduce(0, +) == 34)
+  }
+
+  @Test("A token that no bucket knows is not denied while one of them is frozen", arguments: FrozenReason.allCases)
+  func frozenToken(reason: FrozenReason) async throws {
+    _ = try await create(40, buckets: 3)
+    _ = await doorbuster.purchase(try Sample.purchase("t", user: "a"))
+    let id = try Sample.bucket(2)
+    servers.with { $0.stock.comeUp(id, reason) }
+    await #expect { _ = try await doorbuster.confirm(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    await #expect { _ = try await doorbuster.cancel(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .cancelled)
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .alreadyCancelled)
+    try await servers.thaw(id, epoch: nil)
+    #expect(try await doorbuster.confirm(sku, token: Token("z")) == .unknownToken)
   }
 
   @Test("A token that is live in several buckets is not cancelled at a guess")

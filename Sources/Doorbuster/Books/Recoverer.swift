@@ -148,23 +148,10 @@ struct Recoverer {
     try await access.wait(grace)
   }
 
-  /// The database's terms are the sale's; they may have changed since the bucket's last write.
+  /// The terms may have changed since the bucket's last write.
   private func applyTerms(_ work: RecoveryWork) async throws(DoorbusterError) {
-    let sale = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.sale(access.sku) }
-    guard let terms = sale?.terms else { throw .unknownSale(access.sku) }
-    for (index, info) in work.sorted {
-      guard info.limit != terms.limit || info.opensMs != terms.opensMs || info.closesMs != terms.closesMs else {
-        continue
-      }
-      try await access.askStock { stock throws(StockError) in
-        try await stock.schedule(
-          access.bucket(index),
-          limit: terms.limit,
-          opensMs: terms.opensMs,
-          closesMs: terms.closesMs
-        )
-      }
-    }
+    let terms = try await access.terms()
+    for (index, info) in work.sorted where !info.hasTerms(terms) { try await access.apply(terms, in: index) }
   }
 
   /// What was committed and not recorded yet carries purchases that a bucket may have lost: they must be orders before
