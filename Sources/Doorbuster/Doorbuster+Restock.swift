@@ -5,7 +5,8 @@ extension Doorbuster {
   /// Restocks a sale by `quantity` units, once per token; a negative quantity takes unsold units off sale.
   ///
   /// Up goes the database first, down the buckets first, so that the database always has what a bucket sells. The same
-  /// call with the same token completes what a crash or an error left, in either direction.
+  /// call with the same token completes what a crash or an error left, in either direction. Up, nothing is left where the
+  /// first bucket is not there or can't take so many.
   ///
   /// Down, the token's row in the database is the decision, and only one can win: with `quantity` the units are off
   /// sale; with 0 they are given back, because a later bucket or the database was short, or because a repair of the books found
@@ -43,8 +44,10 @@ extension Doorbuster {
     token: Token,
     quantity: Int64
   ) async throws(DoorbusterError) {
+    let isNew: Bool
     switch try await note(sku, token, quantity) {
-    case .recorded, .alreadyRecorded: break
+    case .recorded: isNew = true
+    case .alreadyRecorded: isNew = false
     case .mismatch(let first): throw mismatch(sku, token, quantity, first: first)
     case .short(let stock): throw short(sku, token, quantity, "the database has \(stock) units left")
     case .unknownProduct: throw .unknownSale(sku)
@@ -53,8 +56,9 @@ extension Doorbuster {
       do throws(StockError) {
         _ = try await stock.add(token, quantity: part.quantity, to: part.bucket)
       } catch {
-        // Buckets are restocked in order, so where the first refuses for good none has anything.
-        if index == 0, !error.isTransient {
+        // Buckets are restocked in order, so none has anything where the first, asked for the first time, does not take
+        // it. Otherwise buckets may have their shares, and the row stays: the same call goes on.
+        if isNew, index == 0, error.tellsOfMissingRestock {
           try await asking(orders: orders) { orders throws(OrderStoreError) in
             try await orders.undoRestock(sku, token: token)
           }
@@ -179,6 +183,14 @@ extension Doorbuster {
       .restockShort,
       "\(-quantity) units of \(sku) can't be taken off sale by token \(token): \(why); nothing is taken"
     )
+  }
+}
+
+extension StockError {
+  /// Whether a bucket's answer to a restock tells that the bucket does not have it. What its server or the driver refuses
+  /// never came before the bucket, which may have it from an earlier sending.
+  fileprivate var tellsOfMissingRestock: Bool {
+    code == .noBucket || code == .wrongType || code == .tokenMismatch || code == .overflow
   }
 }
 

@@ -385,6 +385,33 @@ struct RestockTests {
     #expect(try await servers.totals(of: sku)?.stock == 10)
   }
 
+  @Test("that a bucket's server refuses stay noted while buckets may have them, and the same call completes them")
+  func refusedByServers() async throws {
+    let codes: [StockError.Code] = [.outOfMemory, .readOnly, .notAuthorized, .noModule, .refused, .protocolViolation]
+    for isRepeat in [false, true] {
+      for code in codes + (isRepeat ? [.noBucket] : []) {
+        let (servers, doorbuster) = try await sale()
+        func refuse(_ index: Int?, _ code: StockError.Code) {
+          servers.with { state in
+            state.refusedRestocks = [:]
+            if let index { state.refusedRestocks[BucketID(sku: sku, index: index)] = StockError(code, "\(code)") }
+          }
+        }
+        if isRepeat {
+          refuse(1, .unavailable)
+          #expect(try await self.code { try await doorbuster.restock(sku, token: token, quantity: 12) } == .stock)
+        }
+        refuse(0, code)
+        #expect(try await self.code { try await doorbuster.restock(sku, token: token, quantity: 12) } == .stock)
+        #expect(try await servers.totals(of: sku)?.stock == 22, "\(code), \(isRepeat)")
+        refuse(nil, code)
+        try await doorbuster.restock(sku, token: token, quantity: 12)
+        #expect(available(servers) == [8, 7, 7])
+        #expect(try await doorbuster.books(sku).isBalanced)
+      }
+    }
+  }
+
   @Test("of a token too long to be told from others are refused")
   func longToken() async throws {
     let (servers, doorbuster) = try await sale()

@@ -21,6 +21,19 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     var isSubscribed = false
     /// The answer to whoever makes a bucket, which makes none.
     var refusesBuckets: StockError?
+    /// The sales whose next claim of buckets fails.
+    var failingClaims: Set<SKU> = []
+    /// What buckets' servers answer to a restock.
+    var refusedRestocks: [BucketID: StockError] = [:]
+    /// Called before such a call is carried out.
+    var before: @Sendable (Step, inout State) -> Void = { _, _ in }
+  }
+
+  /// Calls at which a test may let something happen.
+  enum Step: Hashable {
+    case positions
+    case orders(after: Token?)
+    case thaw(BucketID)
   }
 
   let state = Mutex(State())
