@@ -21,9 +21,18 @@ static stock_fault apply(RedisModuleCtx *ctx, RedisModuleString *name, bucket_en
     return fault;
 }
 
+// Neither a master nor a file sends a change twice: what is refused stays missing here.
+static void note_refusal(void) {
+    statistics_count_refused_change();
+    freezing_note_missing();
+}
+
 int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
-    if (argc != 3)
+    if (argc != 3) {
+        if (is_internal(ctx))
+            note_refusal();
         return RedisModule_WrongArity(ctx);
+    }
     if (ready_replies_answer(ctx))
         return REDISMODULE_OK;
     if (!is_internal(ctx))
@@ -34,10 +43,13 @@ int command_apply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
         return reply_ok(ctx);
     }
     bucket_entry *entry = NULL;
-    if (find_bucket(ctx, argv[1], OPEN_TO_CHANGE, &entry) == BUCKET_OTHER_TYPE)
+    if (find_bucket(ctx, argv[1], OPEN_TO_CHANGE, &entry) == BUCKET_OTHER_TYPE) {
+        note_refusal();
         return RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    }
     stock_fault fault = apply(ctx, argv[1], entry, payload);
     if (fault != STOCK_FAULT_NONE) {
+        note_refusal();
         RedisModule_Log(ctx, "warning", "a change of bucket '%s' was refused: %s", show(bytes_of(argv[1])).text,
                         stock_fault_meaning(fault));
         return reply_fault(ctx, fault, "key", argv[1]);

@@ -29,6 +29,7 @@
 #define NUMBER(label) ARGUMENT(label, INTEGER)
 
 // Giving back, recovering and looking after a sale must work when memory is full, so only what takes is refused then.
+// STOCK.APPLY is no administrator's command: those are hidden from MONITOR, where a replica shows what it applies.
 static const command commands[] = {
     {"STOCK.CREATE", command_create, "write deny-oom fast", -3, INSERTS,
      "Creates a bucket with a quantity of stock on sale.", "O(1)",
@@ -83,7 +84,8 @@ static const command commands[] = {
     {"STOCK.THAW", command_thaw, "write fast", -2, CHANGES, "Takes the reason away for which a bucket is frozen.",
      "O(1)", ARGUMENTS(KEY, OPTION("epoch", INTEGER, "EPOCH"))},
     {"STOCK.RECORD", command_record, "write fast", -5, CHANGES,
-     "Writes in a purchase, a half of a transfer or a restock that the bucket has lost.", "O(1)",
+     "Writes in a purchase, a half of a transfer or a restock that the bucket has lost.",
+     "O(1); O(M) where M holds that are due must expire first",
      ARGUMENTS(KEY, ONE_OF("what",
                            BLOCK("purchase", STRING("user"), STRING("token"), NUMBER("quantity"),
                                  ONE_OF("state", WORD("held", "held"), WORD("sold", "sold"),
@@ -98,7 +100,7 @@ static const command commands[] = {
      ARGUMENTS(KEY, MORE_KEYS,
                ARGUMENT("weight", INTEGER, .token = "WEIGHTS",
                         .flags = REDISMODULE_CMD_ARG_OPTIONAL | REDISMODULE_CMD_ARG_MULTIPLE))},
-    {"STOCK.APPLY", command_apply, "write admin", 3, CHANGES,
+    {"STOCK.APPLY", command_apply, "write", 3, CHANGES,
      "Internal: applies a change of the master or of the append-only file.",
      "O(N), where N is the number of events in the payload", ARGUMENTS(KEY, STRING("payload"))},
 };

@@ -1,6 +1,9 @@
 // Registers what stands in command_table.c.
 #include "command_table.h"
 #include "doorbuster_module.h"
+#include <stdio.h>
+
+enum { CATEGORIES_BYTES = 64 };
 
 static const RedisModuleCommandInfoVersion info_version = {
     .version = 1,
@@ -32,11 +35,22 @@ static int describe(RedisModuleCommand *registered, const command *command) {
     return RedisModule_SetCommandInfo(registered, &info);
 }
 
-// Whether the server has a category of the module's own, `@doorbuster`: those of the flags, as `@write`, are always
-// there.
+// Whether the server has a category of the module's own, `@doorbuster`.
 static bool add_category(RedisModuleCtx *ctx) {
     return RedisModule_AddACLCategory != NULL && RedisModule_SetCommandACLCategories != NULL &&
            RedisModule_AddACLCategory(ctx, MODULE_NAME) == REDISMODULE_OK;
+}
+
+// The categories that a server gives its own commands by their flags; what no client may call is dangerous besides. A
+// module's commands it puts into none unasked, and into these alone where it is asked for one more.
+static int categorize(RedisModuleCommand *registered, const command *command, bool has_category) {
+    if (RedisModule_SetCommandACLCategories == NULL)
+        return REDISMODULE_OK;
+    char categories[CATEGORIES_BYTES];
+    snprintf(categories, sizeof categories, "%s %s%s%s", strstr(command->flags, "write") != NULL ? "write" : "read",
+             strstr(command->flags, "fast") != NULL ? "fast" : "slow",
+             command->run == command_apply ? " admin dangerous" : "", has_category ? " " MODULE_NAME : "");
+    return RedisModule_SetCommandACLCategories(registered, categories);
 }
 
 static int register_command(RedisModuleCtx *ctx, const command *command, bool has_category) {
@@ -45,7 +59,7 @@ static int register_command(RedisModuleCtx *ctx, const command *command, bool ha
     RedisModuleCommand *registered = RedisModule_GetCommand(ctx, command->name);
     if (describe(registered, command) != REDISMODULE_OK)
         return REDISMODULE_ERR;
-    return has_category ? RedisModule_SetCommandACLCategories(registered, MODULE_NAME) : REDISMODULE_OK;
+    return categorize(registered, command, has_category);
 }
 
 int commands_register(RedisModuleCtx *ctx) {

@@ -5,8 +5,10 @@
 
 enum {
     // How long the timer sleeps at most while holds are queued: so nothing has to wake it for an earlier one, and the
-    // clock may be set.
+    // clock may be set forward.
     POLL_MS = 100,
+    // How late it is at most before it is set anew.
+    LATE_MS = 200,
     // How soon it goes on with holds that are due already, and when a write pause should be over.
     CONTINUE_MS = 3,
     PAUSED_MS = 20,
@@ -19,12 +21,24 @@ enum {
 // Timers are made from places that have no context of their own.
 static RedisModuleCtx *timer_ctx;
 static bool is_armed;
+static RedisModuleTimerID timer;
+// When the timer has to have come, by a clock that nobody sets.
+static uint64_t latest_us;
 
 static void step(RedisModuleCtx *ctx, void *data);
 
 static void arm(long long ms) {
     is_armed = true;
-    RedisModule_CreateTimer(timer_ctx, ms, step, NULL);
+    latest_us = RedisModule_MonotonicMicroseconds() + (uint64_t)(ms + LATE_MS) * 1000;
+    timer = RedisModule_CreateTimer(timer_ctx, ms, step, NULL);
+}
+
+// Redis' timers follow the clock of the machine: where it is set back, one that runs comes as much later.
+void expiry_watch(void) {
+    if (!is_armed || RedisModule_MonotonicMicroseconds() < latest_us)
+        return;
+    RedisModule_StopTimer(timer_ctx, timer, NULL);
+    arm(1);
 }
 
 void expiry_wake(void) {

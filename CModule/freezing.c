@@ -4,7 +4,7 @@
 #include <strings.h>
 
 // When buckets come up frozen: `auto` if writes may be missing, `yes` also where an append-only file that is synced
-// always has all of them, `no` never.
+// always has all of them, `no` only if changes are known to be missing.
 typedef enum { FREEZE_AUTO, FREEZE_YES, FREEZE_NO } freeze_setting;
 
 enum { FREEZE_BYTES_MAX = 64 };
@@ -16,6 +16,8 @@ static int setting = FREEZE_AUTO;
 bool freezing_is_pending;
 static stock_freeze_reason pending_reason;
 static uint64_t pending_seed;
+// Whether buckets are known to miss changes, and don't tell so yet by being frozen.
+static bool are_changes_missing;
 
 static int get_setting(const char *name, void *data) {
     (void)name;
@@ -55,6 +57,7 @@ void freezing_propagate(RedisModuleCtx *ctx) {
 // pause.
 static void freeze_all(RedisModuleCtx *ctx, stock_freeze_reason reason) {
     size_t count = registry_count();
+    are_changes_missing = false;
     if (count == 0)
         return;
     RedisModule_GetRandomBytes((unsigned char *)&pending_seed, sizeof pending_seed);
@@ -67,40 +70,62 @@ static void freeze_all(RedisModuleCtx *ctx, stock_freeze_reason reason) {
 }
 
 void freezing_at_promotion(RedisModuleCtx *ctx) {
-    if (setting != FREEZE_NO)
+    if (setting != FREEZE_NO || are_changes_missing)
         freeze_all(ctx, STOCK_FROZEN_PROMOTION);
+}
+
+void freezing_note_missing(void) {
+    are_changes_missing = true;
+}
+
+void freezing_after_sync(void) {
+    are_changes_missing = false;
 }
 
 void freezing_at_demotion(void) {
     freezing_is_pending = false;
 }
 
-// Whether the append-only file has every write that was acknowledged. A server that hides CONFIG is taken not to.
-static bool is_always_synced(RedisModuleCtx *ctx) {
-    static const char always[] = "always";
-    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "appendfsync");
+// A server that hides CONFIG is taken to have any other value.
+static bool has_setting(RedisModuleCtx *ctx, const char *name, const char *expected) {
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", name);
     if (reply == NULL)
         return false;
     RedisModuleCallReply *value = RedisModule_CallReplyArrayElement(reply, 1);
     size_t count = 0;
     const char *text = value == NULL ? NULL : RedisModule_CallReplyStringPtr(value, &count);
-    bool is_always = text != NULL && count == sizeof always - 1 && strncasecmp(text, always, count) == 0;
+    bool is_expected = text != NULL && count == strlen(expected) && strncasecmp(text, expected, count) == 0;
     RedisModule_FreeCallReply(reply);
-    return is_always;
+    return is_expected;
 }
 
-void freezing_at_start(RedisModuleCtx *ctx, bool from_aof) {
+// Whether the append-only file has every write that was acknowledged. While a child process saves or rewrites, the
+// server leaves the syncing out, even if it is to sync always, unless no-appendfsync-on-rewrite forbids it to.
+static bool is_always_synced(RedisModuleCtx *ctx) {
+    return has_setting(ctx, "appendfsync", "always") && has_setting(ctx, "no-appendfsync-on-rewrite", "no");
+}
+
+static bool may_start_lack_writes(RedisModuleCtx *ctx, bool from_aof) {
     switch ((freeze_setting)setting) {
     case FREEZE_NO:
-        return;
+        return false;
     case FREEZE_AUTO:
-        if (from_aof && is_always_synced(ctx))
-            return;
-        break;
+        return !from_aof || !is_always_synced(ctx);
     case FREEZE_YES:
         break;
     }
-    freeze_all(ctx, STOCK_FROZEN_LOAD);
+    return true;
+}
+
+// The server skips a change that the module refuses, and goes on with those behind it: the bucket is as it was before
+// the refused one, and knows nothing of what was acknowledged since. That is sure, so no setting lets it sell.
+void freezing_at_start(RedisModuleCtx *ctx, bool from_aof) {
+    if (are_changes_missing)
+        RedisModule_Log(ctx, "warning",
+                        "changes of the append-only file were refused, or its end is missing: buckets miss what was "
+                        "acknowledged");
+    if (are_changes_missing || may_start_lack_writes(ctx, from_aof))
+        freeze_all(ctx, STOCK_FROZEN_LOAD);
 }
 
 bool freezing_apply(RedisModuleCtx *ctx, stock_bytes payload) {

@@ -1,4 +1,5 @@
 #include "doorbuster_module.h"
+#include "handling.h"
 
 // Redis' allocator counts the memory and serves `MEMORY USAGE` and `maxmemory`.
 static void use_redis_memory(void) {
@@ -29,6 +30,7 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     if (bucket_type_register(ctx) != REDISMODULE_OK || freezing_register(ctx) != REDISMODULE_OK ||
         commands_register(ctx) != REDISMODULE_OK || statistics_register(ctx) != REDISMODULE_OK)
         return REDISMODULE_ERR;
+    ready_replies_make(ctx);
     // Last: the server doesn't take these back where a module fails to load.
     expiry_register(ctx);
     return server_events_register(ctx);

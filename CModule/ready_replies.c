@@ -63,6 +63,16 @@ static inline bool reply_ready(RedisModuleCtx *ctx, const RedisModuleString *nam
     return ready->reply != NULL && RedisModule_ReplyWithCallReply(ctx, ready->reply) == REDISMODULE_OK;
 }
 
+// In a cluster the node serves no slot yet, and the call is refused: there each is made when it is first needed.
+void ready_replies_make(RedisModuleCtx *ctx) {
+    RedisModuleString *name = RedisModule_CreateString(ctx, "", 0);
+    for (int status = 0; status < STOCK_STATUS_COUNT; status++) {
+        make(ctx, name, &words[status], stock_status_word((stock_status)status), false);
+        make(ctx, name, &refusals[status], stock_status_word((stock_status)status), true);
+    }
+    RedisModule_FreeString(ctx, name);
+}
+
 int reply_outcome(RedisModuleCtx *ctx, const RedisModuleString *name, const stock_outcome *outcome) {
     stock_status status = outcome->status;
     if ((outcome->remaining | outcome->sequence) == 0 && reply_ready(ctx, name, &refusals[status], status, true))

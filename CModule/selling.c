@@ -28,6 +28,8 @@ int command_deduct(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     if (!must_be_found(ctx, presence, argv[1]) || !may_change(ctx))
         return REDISMODULE_OK;
     stock_outcome outcome = stock_deduct(entry->bucket, user, token, hash, quantity, hold, RedisModule_Milliseconds());
+    if (__builtin_expect(outcome.fault == STOCK_FAULT_HOLD, 0))
+        return finish(ctx, argv[1], entry, &outcome, "HOLD", argv[6]);
     return finish(ctx, argv[1], entry, &outcome, "token", argv[3]);
 }
 

@@ -9,6 +9,7 @@ bool server_is_loading;
 static bool is_started;
 static enum { LOADED_NOTHING, LOADED_RDB, LOADED_AOF } loaded_at_start;
 
+static bool is_loading_from_master;
 static bool is_leaving_sleep;
 static const RedisModuleEvent event_loop = {.id = REDISMODULE_EVENT_EVENTLOOP, .version = 1};
 
@@ -44,6 +45,9 @@ static void hear_of_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_
     (void)ctx;
     (void)event;
     (void)data;
+    if (subevent == REDISMODULE_SUBEVENT_LOADING_ENDED && is_loading_from_master)
+        freezing_after_sync();
+    is_loading_from_master = subevent == REDISMODULE_SUBEVENT_LOADING_REPL_START;
     server_is_loading =
         subevent != REDISMODULE_SUBEVENT_LOADING_ENDED && subevent != REDISMODULE_SUBEVENT_LOADING_FAILED;
     if (subevent == REDISMODULE_SUBEVENT_LOADING_RDB_START && !is_started)
@@ -55,11 +59,13 @@ static void hear_of_loading(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_
 }
 
 // An append-only file that was rewritten holds a bucket in parts. Where its end is missing, so may be tokens: such a
-// bucket would sell them again.
+// bucket would sell them again, and what is saved of it could not be loaded. On a replica too, which may be promoted
+// before it has found its master: the DEL goes into its own file alone there. Others may be missing whole.
 static void drop_incomplete_buckets(RedisModuleCtx *ctx) {
     int db;
     RedisModuleString *name;
     while ((name = registry_find_incomplete(ctx, &db)) != NULL) {
+        freezing_note_missing();
         RedisModule_Log(ctx, "warning",
                         "bucket '%s' is dropped: the end of the append-only file is missing, and parts "
                         "of the bucket with it",
@@ -76,11 +82,10 @@ static void drop_incomplete_buckets(RedisModuleCtx *ctx) {
 // The first moment of a start at which the append-only file can take writes; no client has been heard yet.
 static void start(RedisModuleCtx *ctx) {
     is_started = true;
-    if (loaded_at_start == LOADED_NOTHING || !server_is_master(ctx))
-        return;
     if (loaded_at_start == LOADED_AOF)
         drop_incomplete_buckets(ctx);
-    freezing_at_start(ctx, loaded_at_start == LOADED_AOF);
+    if (loaded_at_start != LOADED_NOTHING && server_is_master(ctx))
+        freezing_at_start(ctx, loaded_at_start == LOADED_AOF);
 }
 
 // A listener can't be taken away while it is being called.
@@ -110,6 +115,14 @@ void server_events_await_sleep(RedisModuleCtx *ctx) {
     RedisModule_SubscribeToServerEvent(ctx, event_loop, hear_of_sleep);
 }
 
+static void hear_of_cron(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
+    (void)ctx;
+    (void)event;
+    (void)subevent;
+    (void)data;
+    expiry_watch();
+}
+
 static void hear_of_flush(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data) {
     (void)ctx;
     (void)event;
@@ -126,8 +139,12 @@ static void hear_of_swap(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t s
 }
 
 // Renaming and moving keep the value and take its old key away. Whatever else puts a value under a key tells its place.
+// A bucket that is restored behind a freeze, in the same go as a promotion, is none of those that it froze, here as on
+// a replica: so the freeze is propagated before it.
 static int hear_of_key(RedisModuleCtx *ctx, int type, const char *event, RedisModuleString *name) {
     (void)type;
+    if (freezing_is_pending && strcmp(event, "restore") == 0)
+        freezing_propagate(ctx);
     bucket_entry *entry = NULL;
     if (strcmp(event, "rename_to") == 0 || strcmp(event, "move_to") == 0)
         find_bucket(ctx, name, OPEN_TO_READ | REDISMODULE_OPEN_KEY_NOTOUCH, &entry);
@@ -144,6 +161,7 @@ int server_events_register(RedisModuleCtx *ctx) {
         {{REDISMODULE_EVENT_LOADING, 1}, hear_of_loading},
         {{REDISMODULE_EVENT_FLUSHDB, 1}, hear_of_flush},
         {{REDISMODULE_EVENT_SWAPDB, 1}, hear_of_swap},
+        {{REDISMODULE_EVENT_CRON_LOOP, 1}, hear_of_cron},
         {{REDISMODULE_EVENT_EVENTLOOP, 1}, hear_of_sleep},
     };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {

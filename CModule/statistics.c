@@ -1,4 +1,5 @@
-// `INFO doorbuster`: what the commands of this server's clients did since the module was loaded.
+// `INFO doorbuster`: what the commands of this server's clients did, and which changes were refused, since the module
+// was loaded.
 #include "doorbuster_module.h"
 #include "registry.h"
 #include <stdio.h>
@@ -6,6 +7,7 @@
 static unsigned long long outcomes[STOCK_STATUS_COUNT];
 static unsigned long long events;
 static unsigned long long faults;
+static unsigned long long refused_changes;
 static unsigned long long expired_by_commands;
 static unsigned long long expired_by_timer;
 
@@ -26,6 +28,10 @@ void statistics_count_expired(uint32_t holds, bool by_timer) {
     }
 }
 
+void statistics_count_refused_change(void) {
+    refused_changes++;
+}
+
 static void report(RedisModuleInfoCtx *info, int for_crash_report) {
     if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK)
         return;
@@ -38,6 +44,7 @@ static void report(RedisModuleInfoCtx *info, int for_crash_report) {
     }
     RedisModule_InfoAddFieldULongLong(info, "events", events);
     RedisModule_InfoAddFieldULongLong(info, "faults", faults);
+    RedisModule_InfoAddFieldULongLong(info, "refused_changes", refused_changes);
     RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_commands", expired_by_commands);
     RedisModule_InfoAddFieldULongLong(info, "holds_expired_by_timer", expired_by_timer);
     for (int status = 0; status < STOCK_STATUS_COUNT; status++) {

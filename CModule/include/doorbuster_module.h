@@ -28,12 +28,18 @@ void server_events_await_sleep(RedisModuleCtx *ctx);
 
 // expiry.c: to be called when a hold was queued, and when this server may have come to expire holds itself.
 void expiry_wake(void);
+// To be called some times a second, whatever the clock does.
+void expiry_watch(void);
 void expiry_register(RedisModuleCtx *ctx);
 
 // freezing.c: freezes all buckets, because writes may be missing.
 void freezing_at_promotion(RedisModuleCtx *ctx);
 void freezing_at_demotion(void);
 void freezing_at_start(RedisModuleCtx *ctx, bool from_aof);
+// A change of the append-only file or of the master was refused, so that buckets miss it: the next start or promotion
+// freezes them whatever the configuration says. Until all that is here comes anew from a master.
+void freezing_note_missing(void);
+void freezing_after_sync(void);
 // Applies what a master, or this server itself before it restarted, did so; false where the payload is none of that.
 bool freezing_apply(RedisModuleCtx *ctx, stock_bytes payload);
 // Whether a freeze has still to be propagated: before the event loop sleeps, once no write pause forbids it, and before
@@ -44,6 +50,7 @@ const char *freezing_setting_word(void);
 
 void statistics_count(const stock_outcome *outcome);
 void statistics_count_expired(uint32_t holds, bool by_timer);
+void statistics_count_refused_change(void);
 
 int command_create(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 int command_schedule(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);

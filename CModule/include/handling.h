@@ -45,5 +45,7 @@ int finish(RedisModuleCtx *ctx, RedisModuleString *name, bucket_entry *entry, co
 
 // ready_replies.c: `[status, remaining, sequence]`, by a command on a key.
 int reply_outcome(RedisModuleCtx *ctx, const RedisModuleString *name, const stock_outcome *outcome);
+// Has the server make these replies once, before any client can watch it by MONITOR.
+void ready_replies_make(RedisModuleCtx *ctx);
 // Answers STOCK.APPLY where the module itself has called it to make a reply; else false.
 bool ready_replies_answer(RedisModuleCtx *ctx);

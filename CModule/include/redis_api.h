@@ -30,6 +30,7 @@
 #define REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED 0
 #define REDISMODULE_EVENT_FLUSHDB 2
 #define REDISMODULE_EVENT_LOADING 3
+#define REDISMODULE_EVENT_CRON_LOOP 8
 #define REDISMODULE_EVENT_SWAPDB 11
 #define REDISMODULE_EVENT_EVENTLOOP 15
 #define REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER 0
@@ -242,6 +243,7 @@ typedef struct {
     X(int, SubscribeToKeyspaceEvents, (RedisModuleCtx *, int, RedisModuleNotificationFunc))                            \
     X(int, SubscribeToServerEvent, (RedisModuleCtx *, RedisModuleEvent, RedisModuleEventCallback))                     \
     X(RedisModuleTimerID, CreateTimer, (RedisModuleCtx *, long long, RedisModuleTimerProc, void *))                    \
+    X(int, StopTimer, (RedisModuleCtx *, RedisModuleTimerID, void **))                                                 \
     X(const char *, GetMyClusterID, (void))                                                                            \
     X(int, GetClusterNodeInfo, (RedisModuleCtx *, const char *, char *, char *, int *, int *))                         \
     X(RedisModuleCallReply *, Call, (RedisModuleCtx *, const char *, const char *, ...))                               \
@@ -288,7 +290,7 @@ typedef struct {
     X(int, InfoAddFieldCString, (RedisModuleInfoCtx *, const char *, const char *))                                    \
     X(int, InfoAddFieldULongLong, (RedisModuleInfoCtx *, const char *, unsigned long long))
 
-// Of Redis 7.4 and later.
+// Of later servers: AddACLCategory of Redis 7.4, SetCommandACLCategories of 7.2.
 #define REDIS_API_LATER_FUNCTIONS(X)                                                                                   \
     X(int, AddACLCategory, (RedisModuleCtx *, const char *))                                                           \
     X(int, SetCommandACLCategories, (RedisModuleCommand *, const char *))

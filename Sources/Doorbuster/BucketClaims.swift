@@ -11,6 +11,16 @@ final class BucketClaims: Sendable {
     var followed: [BucketID: Bool] = [:]
     /// When each sale's leases are to be renewed.
     var renewals: [SKU: ContinuousClock.Instant] = [:]
+    /// Of the sales whose last claim failed.
+    var backOffs: [SKU: BackOff] = [:]
+  }
+
+  /// What a round of claims has come to.
+  struct Round {
+    /// To be followed from now on, each once.
+    var begun: [(Sale, BucketID)] = []
+    /// The sales whose claim failed. What they had before is still followed.
+    var failed: [(sku: SKU, error: OrderStoreError)] = []
   }
 
   /// The name under which the leases are held.
@@ -29,25 +39,47 @@ final class BucketClaims: Sendable {
     self.leaseMsMin = leaseMsMin
   }
 
-  /// Claims what is due of the sales' buckets. Returns those that are to be followed from now on, each once.
-  func claim(_ sales: [Sale]) async throws(OrderStoreError) -> [(Sale, BucketID)] {
+  /// Claims what is due of the sales' buckets. One sale's fault holds up none of the others; it is claimed again after
+  /// a growing wait.
+  func claim(_ sales: [Sale]) async -> Round {
     let leaseMs = min(max(leaseMsMin, Int64(sales.count) * Self.leaseMsPerSale), 3_600_000)
-    var begun: [(Sale, BucketID)] = []
+    var round = Round()
     for sale in sales {
       let now = clock.now
       guard state.withLock({ $0.renewals[sale.sku].map { $0 <= now } ?? true }) else { continue }
-      let claim = try await orders.claimBuckets(of: sale.sku, for: worker, leaseMs: leaseMs)
-      let ours = Set(claim.buckets)
-      state.withLock { state in
-        state.renewals[sale.sku] = now.advanced(by: .milliseconds(leaseMs / 3))
-        for bucket in sale.buckets {
-          let isFollowed = state.followed[bucket] != nil
-          if isFollowed || ours.contains(bucket.index) { state.followed[bucket] = ours.contains(bucket.index) }
-          if !isFollowed, ours.contains(bucket.index) { begun.append((sale, bucket)) }
-        }
+      do throws(OrderStoreError) {
+        let claim = try await orders.claimBuckets(of: sale.sku, for: worker, leaseMs: leaseMs)
+        let renewal = now.advanced(by: .milliseconds(leaseMs / 3))
+        round.begun += take(Set(claim.buckets), of: sale, renewal: renewal).map { (sale, $0) }
+      } catch {
+        putOff(sale.sku)
+        round.failed.append((sale.sku, error))
       }
     }
-    return begun
+    return round
+  }
+
+  /// - Returns: those that were not followed before.
+  private func take(_ ours: Set<Int>, of sale: Sale, renewal: ContinuousClock.Instant) -> [BucketID] {
+    state.withLock { state in
+      state.renewals[sale.sku] = renewal
+      state.backOffs[sale.sku] = nil
+      var begun: [BucketID] = []
+      for bucket in sale.buckets {
+        let isFollowed = state.followed[bucket] != nil
+        if isFollowed || ours.contains(bucket.index) { state.followed[bucket] = ours.contains(bucket.index) }
+        if !isFollowed, ours.contains(bucket.index) { begun.append(bucket) }
+      }
+      return begun
+    }
+  }
+
+  private func putOff(_ sku: SKU) {
+    let now = clock.now
+    state.withLock { state in
+      let waitMs = state.backOffs[sku, default: BackOff()].failed().jittered
+      state.renewals[sku] = now.advanced(by: .milliseconds(waitMs))
+    }
   }
 
   func isOurs(_ bucket: BucketID) -> Bool { state.withLock { $0.followed[bucket] ?? false } }

@@ -16,7 +16,8 @@ import Stock
 /// - Nothing is given back before one line's token is over for good: a line that can't be had is fenced first. Else another
 ///   attempt of the token could buy the cart meanwhile, and a cancel on its way would take a line out of it.
 /// - An attempt gives back only what it has taken itself. Holds of an earlier attempt of the token belong to that one's
-///   half message; where it may be gone, this attempt's stays, so that a check-back looks after them.
+///   half message; where it may be gone, this attempt's stays, so that a check-back looks after them. So does it where a
+///   hold's reply was lost, and nobody can tell whose the hold is: the line may have been sold long since.
 /// - A hold that may have happened leaves the half message to the check-back, as in ``PurchaseMachine``.
 /// - Lines are confirmed in their order, by everyone. So where one line was sold before and another is not, though it
 ///   comes earlier or could only be held now, the token is another purchase's.
@@ -26,7 +27,7 @@ struct CartMachine {
     case verify
     case sendHalf
     case hold(line: Int)
-    /// Asks what the bucket knows of a line that an earlier attempt took.
+    /// Asks what the bucket knows of a line that an earlier attempt may have taken.
     case lookUp(line: Int)
     case commit(HalfMessage)
     case sendPlain
@@ -41,9 +42,9 @@ struct CartMachine {
 
   /// How a line stands that is taken.
   private enum Standing {
-    /// Held by this attempt.
+    /// Held by this attempt, for certain.
     case taken
-    /// Held by an earlier one.
+    /// Held by an earlier one, or by this one, whose reply was lost.
     case held
     case sold
   }
@@ -152,7 +153,7 @@ struct CartMachine {
     case .verifying, .sendingHalf, .holding, .fencing, .committing, .confirming, .givingBack, .answered:
       return misplaced()
     }
-    let reason = "another attempt took it, and how it stands can't be learnt: \(error.message)"
+    let reason = "another attempt may have taken it, and how it stands can't be learnt: \(error.message)"
     return answer(.unknown(Self.describe(purchases[line], reason)))
   }
 

@@ -17,10 +17,11 @@ public enum CartOutcome: Hashable, Sendable {
   }
 
   /// All lines are the buyer's: the cart's message is committed, and each line is confirmed. `isRepeat` where an earlier
-  /// attempt of the same token had done so.
+  /// attempt of the same token had done so, or may have, as the replies to this one's own holds were lost.
   case accepted([Line], isRepeat: Bool)
   /// This line can't be had, and nothing is taken. Where lines before it were held for the cart they were given back, and
-  /// their token is spent: another attempt needs a new one. (The first line's refusal leaves the token as it was.)
+  /// their token is spent: another attempt needs a new one. (The first line's refusal leaves the token as it was.) A hold
+  /// whose reply was lost is given back by the check-back.
   case refused(Refusal, Purchase, remaining: Int64)
   /// The cart is over: this line was cancelled, its hold has ended, or an attempt was given up. Nothing of it stays sold
   /// unless it was bought before and a line was given back since. The buyer needs a new token.

@@ -64,6 +64,7 @@ extension Doorbuster {
       access,
       broker: access.sale.path.courier == .messages ? backlog : nil,
       settings: configuration.recovery,
+      mayCreate: true,
       logger: logger,
       progress: progress
     )

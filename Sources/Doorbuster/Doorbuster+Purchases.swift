@@ -7,7 +7,8 @@ extension Doorbuster {
   /// - Returns: `cancelled` where the hold is over or was cancelled; `unknownToken` where no purchase has this token.
   /// - Throws: ``DoorbusterError`` `unknownSale`; `ambiguousToken` where several buckets have a live purchase of the token
   ///   and the database has no order yet; `cartUndecided` where the hold is a cart's, whose commit alone decides all its
-  ///   lines; `stock`, `orders`. The call may be repeated.
+  ///   lines; `stock` (with ``StockError`` `frozen` where no bucket knows the token and one is frozen), `orders`. The call
+  ///   may be repeated.
   public func confirm(_ sku: SKU, token: Token) async throws(DoorbusterError) -> ConfirmOutcome {
     let sale = try await lookUp(sku)
     guard let courier = sale.path.courier else {
@@ -43,7 +44,8 @@ extension Doorbuster {
   ///
   /// A token that no bucket knows is left alone: its purchase, if it is on its way, goes through.
   /// - Throws: ``DoorbusterError`` `unknownSale`; `ambiguousToken` where several buckets have a live purchase of the token
-  ///   and the database has no order yet; `stock`, `orders`. The call may be repeated.
+  ///   and the database has no order yet; `stock` (with ``StockError`` `frozen` where no bucket knows the token and one is
+  ///   frozen), `orders`. The call may be repeated.
   public func cancel(_ sku: SKU, token: Token) async throws(DoorbusterError) -> CancelOutcome {
     guard try await lookUp(sku).path.courier != nil else {
       return try await asking(orders: orders) { orders throws(OrderStoreError) in
@@ -67,7 +69,8 @@ extension Doorbuster {
     case `in`(BucketID)
   }
 
-  /// The bucket that a token's purchase is to be looked for in: the only one, its order's, or the one that knows it.
+  /// The bucket that a token's purchase is to be looked for in: the only one, its order's, the one that knows it, or one that
+  /// is frozen.
   private func bucket(of sku: SKU, _ token: Token) async throws(DoorbusterError) -> Place {
     let buckets = try await lookUp(sku).buckets
     if buckets == 1 { return .in(BucketID(sku: sku, index: 0)) }
@@ -88,11 +91,24 @@ extension Doorbuster {
       case nil: continue
       }
     }
-    guard let bucket = live.first else { return isKnown ? .cancelled : .nowhere }
+    guard let bucket = live.first else {
+      if isKnown { return .cancelled }
+      return try await frozenBucket(of: sku, among: buckets).map { .in($0) } ?? .nowhere
+    }
     guard live.count == 1 else {
       throw DoorbusterError(.ambiguousToken, "token \(token) names live purchases in buckets \(live.map(\.index))")
     }
     return .in(bucket)
+  }
+
+  /// A frozen bucket may have lost the purchase that no bucket knows, or be about to get it: it is the one to answer.
+  private func frozenBucket(of sku: SKU, among buckets: Int) async throws(DoorbusterError) -> BucketID? {
+    for index in 0..<buckets {
+      let bucket = BucketID(sku: sku, index: index)
+      let info = try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) }
+      if info.frozen != nil { return bucket }
+    }
+    return nil
   }
 
   /// Sells on the path `database`.

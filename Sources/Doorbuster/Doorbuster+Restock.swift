@@ -5,11 +5,12 @@ extension Doorbuster {
   /// Restocks a sale by `quantity` units, once per token; a negative quantity takes unsold units off sale.
   ///
   /// Up goes the database first, down the buckets first, so that the database always has what a bucket sells. The same
-  /// call with the same token completes what a crash or an error left, in either direction.
+  /// call with the same token completes what a crash or an error left, in either direction. Up, nothing is left where the
+  /// first bucket is not there or can't take so many.
   ///
   /// Down, the token's row in the database is the decision, and only one can win: with `quantity` the units are off
-  /// sale; with 0 they are given back, because a later bucket or the database was short. A token whose units were given back is
-  /// spent.
+  /// sale; with 0 they are given back, because a later bucket or the database was short, or because a repair of the books found
+  /// them taken and undecided. A token whose units were given back is spent.
   /// - Parameter token: 1 to 105 bytes for a negative quantity, as the buckets' tokens are made from it.
   /// - Parameter quantity: not 0, -2^53 to 2^53.
   /// - Throws: ``DoorbusterError`` `unknownSale`, `invalid`; `restockMismatch` where the token was used with another
@@ -43,8 +44,10 @@ extension Doorbuster {
     token: Token,
     quantity: Int64
   ) async throws(DoorbusterError) {
+    let isNew: Bool
     switch try await note(sku, token, quantity) {
-    case .recorded, .alreadyRecorded: break
+    case .recorded: isNew = true
+    case .alreadyRecorded: isNew = false
     case .mismatch(let first): throw mismatch(sku, token, quantity, first: first)
     case .short(let stock): throw short(sku, token, quantity, "the database has \(stock) units left")
     case .unknownProduct: throw .unknownSale(sku)
@@ -53,8 +56,9 @@ extension Doorbuster {
       do throws(StockError) {
         _ = try await stock.add(token, quantity: part.quantity, to: part.bucket)
       } catch {
-        // Buckets are restocked in order, so where the first refuses for good none has anything.
-        if index == 0, !error.isTransient {
+        // Buckets are restocked in order, so none has anything where the first, asked for the first time, does not take
+        // it. Otherwise buckets may have their shares, and the row stays: the same call goes on.
+        if isNew, index == 0, error.tellsOfMissingRestock {
           try await asking(orders: orders) { orders throws(OrderStoreError) in
             try await orders.undoRestock(sku, token: token)
           }
@@ -71,6 +75,7 @@ extension Doorbuster {
     quantity: Int64
   ) async throws(DoorbusterError) {
     let taking = try RestockTokens(token, quantity: quantity)
+    try await begin(sku, taking)
     for (index, part) in parts.enumerated() {
       if let reason = try await take(taking.take, parts[index...].map { $0 }) {
         // Buckets are asked in order, so where the first is short none has given anything, and nothing is to be decided.
@@ -89,6 +94,15 @@ extension Doorbuster {
     case .unknownProduct:
       try await giveBack(parts, taking)
       throw .unknownSale(sku)
+    }
+  }
+
+  /// Writes down that units may be missing in buckets from here on, and whose they are: see ``BegunRestock``.
+  private func begin(_ sku: SKU, _ taking: RestockTokens) async throws(DoorbusterError) {
+    switch try await note(sku, taking.take, 0) {
+    case .recorded, .alreadyRecorded: return
+    case .mismatch(let first): throw mismatch(sku, taking.take, 0, first: first)
+    case .short, .unknownProduct: throw .unknownSale(sku)
     }
   }
 
@@ -172,6 +186,14 @@ extension Doorbuster {
   }
 }
 
+extension StockError {
+  /// Whether a bucket's answer to a restock tells that the bucket does not have it. What its server or the driver refuses
+  /// never came before the bucket, which may have it from an earlier sending.
+  fileprivate var tellsOfMissingRestock: Bool {
+    code == .noBucket || code == .wrongType || code == .tokenMismatch || code == .overflow
+  }
+}
+
 /// The buckets' tokens of a restock that takes units off sale: one under which they are taken, one under which they are
 /// given back. The quantity is part of them, so that a call with another quantity can't touch this one's units.
 struct RestockTokens {
@@ -189,5 +211,14 @@ struct RestockTokens {
     } catch {
       throw DoorbusterError(error)
     }
+  }
+
+  /// The restock whose buckets know it by `take`; nil where that is no such name.
+  static func restock(takingBy take: Token) -> (token: Token, quantity: Int64)? {
+    guard let end = take.bytes.lastIndex(of: 0), let token = try? Token(bytes: Array(take.bytes[..<end])),
+      let quantity = Int64(String(decoding: take.bytes[(end + 1)...], as: UTF8.self)), quantity < 0,
+      let tokens = try? RestockTokens(token, quantity: quantity), tokens.take == take
+    else { return nil }
+    return (token, quantity)
   }
 }

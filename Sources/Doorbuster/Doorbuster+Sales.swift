@@ -86,7 +86,8 @@ extension Doorbuster {
 
   /// Closes a sale now, in the database and all buckets, by this process' clock. Repeatable; a sale that is closed keeps
   /// its time. What was accepted before still becomes orders.
-  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock`, `orders`. The same call completes what an error left.
+  /// - Throws: ``DoorbusterError`` `unknownSale`, `stock` (the buckets that it names still sell, all others are closed), `orders`.
+  ///   The same call completes what an error left.
   public func closeSale(_ sku: SKU) async throws(DoorbusterError) {
     let sale = try await knownSale(sku)
     let nowMs = clock.wallMs
@@ -98,15 +99,26 @@ extension Doorbuster {
       }
     }
     // One bucket that can't be asked keeps none of the others open.
-    var failure: DoorbusterError?
+    var failure: StockError?
+    var open: [Int] = []
     for bucket in sale.buckets {
       do throws(StockError) {
         try await stock.schedule(bucket, limit: nil, opensMs: nil, closesMs: closesMs)
       } catch {
-        failure = failure ?? DoorbusterError(error)
+        failure = failure ?? error
+        open.append(bucket.index)
       }
     }
-    if let failure { throw failure }
+    guard let failure else { return }
+    throw DoorbusterError(
+      .stock,
+      """
+      \(sku) is closed in the database and in \(sale.buckets.count - open.count) of its \(sale.buckets.count) buckets, and may go on \
+      selling in \(open.count == 1 ? "bucket" : "buckets") \(open.map { String($0) }.joined(separator: ", ")) until it is closed \
+      again: \(failure.message)
+      """,
+      cause: .stock(failure)
+    )
   }
 
   /// Creates a bucket, or checks that the one that is there is this sale's; and notes in the database that it is there,
@@ -185,8 +197,7 @@ extension Doorbuster {
 extension BucketInfo {
   func isBucket(_ index: Int, of sale: Sale, comparingTerms: Bool) -> Bool {
     let isOfSale = created == sale.share(of: sale.stock, bucket: index) && buckets == sale.terms.buckets
-    guard isOfSale, comparingTerms else { return isOfSale }
-    return limit == sale.terms.limit && opensMs == sale.terms.opensMs && closesMs == sale.terms.closesMs
+    return isOfSale && (!comparingTerms || hasTerms(sale.terms))
   }
 }
 

@@ -21,7 +21,7 @@ struct PurchaseMachine {
     case verify
     case sendHalf
     case deduct
-    /// Asks what the bucket knows of a token that an earlier attempt took.
+    /// Asks what the bucket knows of a token that an earlier attempt may have taken.
     case lookUp
     case commit(HalfMessage)
     /// The message once more, as a plain one, of a purchase that is held or sold.
@@ -30,7 +30,7 @@ struct PurchaseMachine {
     case answer(PurchaseOutcome, rollBack: HalfMessage?)
   }
 
-  /// What an earlier attempt took.
+  /// What an earlier attempt took, or this one, whose reply was lost.
   private struct Repeat {
     let remaining: Int64
     let sequence: Int64
@@ -139,7 +139,9 @@ struct PurchaseMachine {
 
   mutating func lookUpFailed(_ error: StockError) -> Action {
     guard case .lookingUp = state else { return misplaced() }
-    return answer(.unknown("an earlier attempt took the units, and how they stand can't be learnt: \(error.message)"))
+    return answer(
+      .unknown("the units are taken, maybe by an earlier attempt, and how they stand can't be learnt: \(error.message)")
+    )
   }
 
   mutating func committed(_ commit: CommitAnswer) -> Action {

@@ -3,7 +3,7 @@ import Stock
 /// What a buyer hears.
 ///
 /// `remaining` and `sequence` are the bucket's; on the path `database` they are the product's stock, and 0. `isRepeat`
-/// where an earlier attempt of the same token had taken the units.
+/// where an earlier attempt of the same token had taken the units, or may have, as this one's own reply was lost.
 public enum PurchaseOutcome: Hashable, Sendable {
   /// The units are the buyer's, and what makes it an order is durable: the order itself on the path `database`, the
   /// message on the paths that deliver by messages, the bucket's log on the path `buckets`.

@@ -114,7 +114,10 @@ public final class Worker: Service {
   private func followLogs(_ sales: SaleWatch, _ claims: BucketClaims) async {
     await withDiscardingTaskGroup { group in
       await sales.withEach { known throws(OrderStoreError) in
-        for (sale, bucket) in try await claims.claim(known.filter { $0.path.courier != nil }) {
+        let round = await claims.claim(known.filter { $0.path.courier != nil })
+        for (sku, error) in round.failed { logger.warning("the buckets of \(sku) can't be claimed: \(error.message)") }
+        // Each is begun once, so it must be followed whatever has failed.
+        for (sale, bucket) in round.begun {
           guard let follower = follower(of: bucket, sale) else { continue }
           group.addTask {
             repeat { await follower.run { claims.isOurs(bucket) } } while !Task.isCancelled && !claims.end(bucket)

@@ -10,6 +10,8 @@ final class Connection {
   private var handle: UnsafeMutablePointer<MYSQL>?
   private var statements = StatementCache()
   private(set) var takesArrays = false
+  /// No message that carries rows or keys is larger; a larger one than the server's `max_allowed_packet` ends the connection.
+  private var messageBytesMax = 0
 
   init(_ url: MySQLURL, _ options: MySQLStoreOptions, _ logger: Logger) {
     self.url = url
@@ -31,6 +33,7 @@ final class Connection {
       takesArrays = options.usesArrays && doorbuster_takes_arrays(fresh) != 0
       try setUp()
     } catch {
+      statements = StatementCache()
       handle = nil
       mysql_close(fresh)
       throw error
@@ -102,6 +105,20 @@ final class Connection {
       \(seconds), sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'
       """
     )
+    let packetMax = Int(clamping: try number("SELECT @@max_allowed_packet"))
+    // The statement's own text has its room, too.
+    messageBytesMax = max(packetMax - 8_192, packetMax / 2)
+  }
+
+  /// The one number that a query answers.
+  private func number(_ sql: String) throws(MySQLFailure) -> Int64 {
+    do {
+      return try query(sql, [], [.integer]) { $0.integer(0) }.first ?? 0
+    } catch let failure as MySQLFailure {
+      throw failure
+    } catch {
+      throw MySQLFailure(number: UInt32(CR_UNKNOWN_ERROR), state: "HY000", message: "\(error)")
+    }
   }
 
   private static func failure(_ handle: UnsafeMutablePointer<MYSQL>) -> MySQLFailure {
@@ -180,10 +197,7 @@ extension Connection {
       try insertTogether(sql, batch, suffix: suffix)
       return
     }
-    let statement = "\(sql) VALUES \(Self.marks(batch)) \(suffix)"
-    for start in stride(from: 0, to: batch.count, by: Self.arrayRowsMax) {
-      try prepared(statement).execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
-    }
+    try execute("\(sql) VALUES \(Self.marks(batch)) \(suffix)", arrays: batch)
   }
 
   /// As ``insert(_:_:suffix:)``, some rows to a statement on every server. What a suffix does to rows that are there is several
@@ -194,7 +208,7 @@ extension Connection {
     var changed = 0
     var start = 0
     while start < batch.count {
-      let size = Self.rowsTogether(batch.count - start)
+      let size = Self.rowsTogether(min(batch.count - start, itemsMax(of: batch.rowBytesMax)))
       let values = repeatElement(Self.marks(batch), count: size).joined(separator: ", ")
       changed += try prepared("\(sql) VALUES \(values) \(suffix)").execute(values: batch, start..<start + size)
       start += size
@@ -211,22 +225,34 @@ extension Connection {
   @discardableResult
   func execute(_ sql: String, arrays batch: RowBatch) throws(MySQLFailure) -> Int {
     let statement = try prepared(sql)
+    let rowsMax = min(Self.arrayRowsMax, itemsMax(of: batch.rowBytesMax))
     var changed = 0
-    for start in stride(from: 0, to: batch.count, by: Self.arrayRowsMax) {
-      changed += try statement.execute(arrays: batch, start..<min(start + Self.arrayRowsMax, batch.count))
+    for start in stride(from: 0, to: batch.count, by: rowsMax) {
+      changed += try statement.execute(arrays: batch, start..<min(start + rowsMax, batch.count))
     }
     return changed
   }
 
+  /// How many of that size one message may carry.
+  private func itemsMax(of bytes: Int) -> Int { max(messageBytesMax / max(bytes, 1), 1) }
+
+  /// Keys of one message. They are filled up to a power of two.
+  private func keysMax(_ keys: [[UInt8]]) -> Int {
+    let longest = keys.reduce(0) { max($0, $1.count) }
+    let most = min(Self.keysMax, itemsMax(of: longest + RowBatch.valueBytes))
+    return 1 << (Int.bitWidth - 1 - most.leadingZeroBitCount)
+  }
+
   /// Executes a statement for a list of keys, filled up as ``query(keys:before:_:sql:_:)`` does.
   func execute(keys: [[UInt8]], before first: [SQLValue], sql: (_ marks: String) -> String) throws(MySQLFailure) {
-    for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
-      let (marks, parameters) = Self.list(keys[start..<min(start + Self.keysMax, keys.count)])
+    let keysMax = keysMax(keys)
+    for start in stride(from: 0, to: keys.count, by: keysMax) {
+      let (marks, parameters) = Self.list(keys[start..<min(start + keysMax, keys.count)])
       try prepared(sql(marks)).execute(first + parameters)
     }
   }
 
-  /// Rows of one message; some hundreds of kilobytes, far below any server's bound.
+  /// Rows of one message, as far as the server's bound lets them.
   private static let arrayRowsMax = 8_192
 
   /// Few different sizes, so that each statement is prepared once: up to 16, then powers of two. A statement has at most
@@ -245,8 +271,9 @@ extension Connection {
     _ body: (RowReader) throws -> Value
   ) throws -> [Value] {
     var values: [Value] = []
-    for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
-      let (marks, parameters) = Self.list(keys[start..<min(start + Self.keysMax, keys.count)])
+    let keysMax = keysMax(keys)
+    for start in stride(from: 0, to: keys.count, by: keysMax) {
+      let (marks, parameters) = Self.list(keys[start..<min(start + keysMax, keys.count)])
       try prepared(sql(marks)).query(first + parameters, columns) { values.append(try body($0)) }
     }
     return values

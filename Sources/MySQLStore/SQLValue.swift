@@ -36,6 +36,8 @@ struct RowBatch {
   private(set) var columns: [Column]
   private(set) var heap: [UInt8] = []
   private(set) var count = 0
+  private var longestRow = 0
+  private var rowStart = 0
 
   init(_ kinds: [Kind], capacity: Int) {
     columns = kinds.map { kind in
@@ -72,5 +74,14 @@ struct RowBatch {
     columns[column] = .integers(values, isNull: isNull)
   }
 
-  mutating func endRow() { count += 1 }
+  mutating func endRow() {
+    count += 1
+    longestRow = max(longestRow, heap.count - rowStart)
+    rowStart = heap.count
+  }
+
+  /// No row takes more in a message: besides its bytes each value has its type and its length.
+  var rowBytesMax: Int { longestRow + columns.count * Self.valueBytes }
+
+  static let valueBytes = 12
 }

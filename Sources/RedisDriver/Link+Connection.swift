@@ -42,7 +42,7 @@ extension Link {
     guard attempt == self.attempt, case .connecting = machine.state, connection == nil else { return }
     switch result {
     case .success(let addresses):
-      candidates = addresses[...]
+      candidates = machine.order(addresses)[...]
       connectToNextCandidate(RedisError(.cannotConnect, "cannot connect: the host has no address"), now)
     case .failure(let error):
       attemptFailed(error, now)
@@ -50,11 +50,13 @@ extension Link {
   }
 
   /// Begins to connect to the first address that does not fail at once.
-  private func connectToNextCandidate(_ failure: RedisError, _ now: MonotonicTime) {
+  func connectToNextCandidate(_ failure: RedisError, _ now: MonotonicTime) {
+    connection = nil
     var failure = failure
     while let address = candidates.popFirst() {
+      machine.tries(addressesLeft: candidates.count + 1, now: now)
       do throws(RedisError) {
-        let socket = try Socket.connecting(to: address)
+        let socket = try Socket.connecting(to: address, underWayMs: timeout / 1_000_000)
         guard let parser = ReplyParser() else { throw RedisError(.systemFailure, "no memory for a reader") }
         connection = Connection(socket, parser)
         return
@@ -84,7 +86,6 @@ extension Link {
   private func finishConnecting(_ connection: Connection, _ now: MonotonicTime) {
     let error = connection.socket.connectError
     guard error == 0 else {
-      self.connection = nil
       let failure = RedisError(.cannotConnect, "cannot connect: \(systemError(error))")
       return connectToNextCandidate(failure, now)
     }
@@ -201,6 +202,10 @@ extension Link {
     connection.repliesSeen += 1
     // The replies to a block stay on the tape, one after the other, until the last.
     guard connection.repliesSeen >= oldest.replies else { return }
+    guard outbox.inFlight > 0 else {
+      let violation = RedisError(.protocolViolation, "protocol violation: a reply to a command that was not sent yet")
+      return lose(.protocolViolation, violation, now)
+    }
     connection.repliesSeen = 0
     outbox.removeOldest()
     machine.answered()

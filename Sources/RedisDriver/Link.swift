@@ -172,6 +172,8 @@ extension Link {
     switch machine.tick(commandsWait: isWanted, now: now) {
     case .none: break
     case .connect: connect(now)
+    case .tryNextAddress:
+      connectToNextCandidate(RedisError(.cannotConnect, "cannot connect: no answer"), now)
     case .giveUp:
       attemptFailed(RedisError(.cannotConnect, "cannot connect: no answer within \(connectTimeout)"), now)
     }

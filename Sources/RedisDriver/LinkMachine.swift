@@ -14,6 +14,8 @@ struct LinkMachine {
   enum Action: Equatable {
     case none
     case connect
+    /// The address that is being tried does not answer: on to the host's next one.
+    case tryNextAddress
     /// The attempt has taken too long: give it up, and report it by ``failed(now:using:)``.
     case giveUp
   }
@@ -21,6 +23,8 @@ struct LinkMachine {
   private(set) var state = State.idle
   /// Attempts that failed, and connections that were lost without a single reply, in a row.
   private(set) var failures = 0
+  /// When the address that is being tried has had its share of the time.
+  private var addressDue = MonotonicTime.distantFuture
   let backOff: BackOff
   /// Nanoseconds.
   let connectTimeout: Int64
@@ -39,7 +43,10 @@ struct LinkMachine {
       guard until <= now else { return .none }
       state = .idle
       return commandsWait ? connect(now) : .none
-    case .connecting(let until), .greeting(let until):
+    case .connecting(let until):
+      if until <= now { return .giveUp }
+      return addressDue <= now ? .tryNextAddress : .none
+    case .greeting(let until):
       return until <= now ? .giveUp : .none
     case .ready:
       return .none
@@ -48,7 +55,23 @@ struct LinkMachine {
 
   private mutating func connect(_ now: MonotonicTime) -> Action {
     state = .connecting(until: now.advanced(by: connectTimeout))
+    addressDue = .distantFuture
     return .connect
+  }
+
+  /// One of so many addresses that are left, it included, is being tried: they share what is left of the time, so that one
+  /// that swallows all it is sent does not keep the others from being reached.
+  mutating func tries(addressesLeft: Int, now: MonotonicTime) {
+    guard case .connecting(let until) = state else { return }
+    addressDue = now.advanced(by: (until.nanoseconds - now.nanoseconds) / Int64(max(addressesLeft, 1)))
+  }
+
+  /// In which order this attempt tries a host's addresses: each attempt begins with another, as one may take a connection
+  /// and then say nothing.
+  func order<Address>(_ addresses: [Address]) -> [Address] {
+    guard !addresses.isEmpty else { return [] }
+    let first = failures % addresses.count
+    return Array(addresses[first...] + addresses[..<first])
   }
 
   mutating func connected() {
@@ -72,7 +95,8 @@ struct LinkMachine {
     switch state {
     case .idle, .ready: nil
     case .backingOff(let until): commandsWait ? until : nil
-    case .connecting(let until), .greeting(let until): until
+    case .connecting(let until): min(until, addressDue)
+    case .greeting(let until): until
     }
   }
 }

@@ -70,8 +70,8 @@ struct Outbox<Ticket>: ~Copyable {
     return entries[0].queuedAt
   }
 
-  /// The oldest command, if it has been sent.
-  var oldestInFlight: Entry? { entriesSent > 0 ? entries[0] : nil }
+  /// The oldest command, if a reply to it may come: it has been sent, or is a block of which some has.
+  var oldestInFlight: Entry? { entriesSent > 0 || isBlockUnderWay ? entries[0] : nil }
 
   /// When the oldest command has waited long enough for its reply, or for its next byte to be taken.
   /// Means something only while there is a connection.
@@ -116,12 +116,13 @@ struct Outbox<Ticket>: ~Copyable {
     if entries.isEmpty { earliestDeadline = .distantFuture }
   }
 
-  /// The caller of a command goes. In flight it keeps its place in the order of replies.
+  /// The caller of a command goes. In flight, or on its way in part, it keeps its place in the order of replies, and may
+  /// be carried out: such a sending counts as one without reply.
   /// Returns what to tell the caller, and nil if the command is not here (any more).
   mutating func abandon(_ id: UInt64) -> (ticket: Ticket, lostSendings: Int)? {
     for index in 0..<entries.count where entries[index].id == id {
       guard let ticket = entries[index].ticket else { return nil }
-      let lost = entries[index].lostSendings + (index < entriesSent ? 1 : 0)
+      let lost = entries[index].lostSendings + (index < firstUntouched ? 1 : 0)
       entries[index].ticket = nil
       if index >= firstUntouched {
         keep { candidate, _ in candidate.id != id }
@@ -136,7 +137,7 @@ extension Outbox {
   /// The connection is gone: what may be sent again stays, in order, to be sent from the front on; the rest fails.
   mutating func lose(_ loss: Loss, now: MonotonicTime) -> [Failed] {
     var failed: [Failed] = []
-    let sent = entriesSent
+    let sent = entriesBegun
     bytesSent = 0
     entriesSent = 0
     bytesOfEntriesSent = 0
@@ -182,7 +183,7 @@ extension Outbox {
 
   /// Takes out all commands.
   mutating func failAll(_ failure: Failure) -> [Failed] {
-    let sent = entriesSent
+    let sent = entriesBegun
     bytesSent = 0
     entriesSent = 0
     bytesOfEntriesSent = 0
@@ -203,6 +204,12 @@ extension Outbox {
 
   /// The first entry that the present connection has no byte of. One that is on its way in part must follow whole.
   private var firstUntouched: Int { entriesSent + (bytesSent > bytesOfEntriesSent ? 1 : 0) }
+
+  /// Whether a block is on its way in part: the server may answer its first commands, and have carried them out.
+  private var isBlockUnderWay: Bool { bytesSent > bytesOfEntriesSent && entries[entriesSent].replies > 1 }
+
+  /// Entries, from the front, of which something may have been carried out.
+  private var entriesBegun: Int { entriesSent + (isBlockUnderWay ? 1 : 0) }
 
   private mutating func removeUnsent(_ judge: (Entry) -> Failure?) -> [Failed] {
     let first = firstUntouched

@@ -9,7 +9,7 @@ import Synchronization
 /// buffer without lock or change of thread. What runs there must not block: it would hold up all commands.
 public final class RedisClient: Sendable {
   public struct Configuration: Sendable {
-    /// From the first packet to the end of the greeting; also of each later attempt.
+    /// From the first packet to the end of the greeting; also of each later attempt. A host's addresses share it.
     public var connectTimeout: Duration
     /// How long one sending of a command may stay without reply.
     public var timeout: Duration
@@ -117,18 +117,28 @@ public final class RedisClient: Sendable {
     }
   }
 
-  /// Waits until so many replicas have all that was written over a connection before this call.
+  /// Waits until so many replicas have all that was written over a connection before this call; with a mark, all that
+  /// was written to the server before it, by whomever (see ``ReplicaNeed/earlierChange``).
   ///
   /// Callers that come while others wait are answered together, by the next `WAIT`: so there is one for many commands
   /// that were sent together. While it waits the server takes no other command from this connection.
-  /// - Parameter connection: the reply's, of the command that matters. If it is gone, nothing can be said.
-  /// - Returns: false where they were fewer when the time was up, or where that can't be learnt.
-  public nonisolated(nonsending) func isReplicated(
-    _ connection: UInt64,
-    to replicas: Replication
-  ) async -> Bool {
-    guard let answer = await barrier.wait(replicas, on: self) else { return false }
-    return answer.connection == connection && answer.value >= replicas.count
+  /// - Parameters:
+  ///   - connection: the reply's, of the command that matters. If it is gone, nothing can be said.
+  ///   - mark: a key of this server that nothing else uses. It is set, and expires within a second.
+  public nonisolated(nonsending) func replication(
+    of connection: UInt64,
+    to replicas: Replication,
+    mark: String? = nil
+  ) async -> ReplicaVerdict {
+    switch await barrier.wait(replicas, mark: mark, on: self) {
+    case .failure(let error): return .untold(error)
+    case .success(let answer):
+      if mark != nil, let error = answer.markError { return .untold(error) }
+      guard answer.count.connection == connection else {
+        return .untold(RedisError(.replyLost, "the connection of the command is gone", server: url.server))
+      }
+      return answer.count.value >= replicas.count ? .replicated : .tooFew
+    }
   }
 
   /// Refuses further commands with `closed`, waits until those under way have their outcome, and disconnects.

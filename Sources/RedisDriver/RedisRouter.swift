@@ -114,6 +114,8 @@ public protocol KeyPlace: Sendable {
   var position: Int { get }
   /// In a cluster.
   var slot: HashSlot { get }
+  /// A key of the same slot that nothing else uses: see ``ReplicaNeed/earlierChange``.
+  var replicationMark: String { get }
 }
 
 extension RedisRouter {
@@ -134,17 +136,17 @@ extension RedisRouter {
     }
   }
 
-  /// As ``call(_:at:as:options:_:)``, and then, where the reply wants it, ``RedisClient/isReplicated(_:to:)`` at the server
-  /// that gave it.
+  /// As ``call(_:at:as:options:_:)``, and then, where the reply wants it, ``RedisClient/replication(of:to:mark:)`` at the
+  /// server that gave it. That of a slot on its way to another node may be untold.
   public nonisolated(nonsending) func call<Value: RedisReply>(
     _ name: StaticString,
     at place: some KeyPlace,
     as type: Value.Type = Value.self,
     options: CallOptions = .once,
     replicated replicas: Replication,
-    where isWanted: (Value) -> Bool,
+    need: (Value) -> ReplicaNeed,
     _ encode: (inout CommandWriter) -> Void
-  ) async throws(RedisError) -> (reply: Reply<Value>, isReplicated: Bool) {
+  ) async throws(RedisError) -> (reply: Reply<Value>, verdict: ReplicaVerdict) {
     let (reply, client): (Reply<Value>, RedisClient) = try await answered(at: place, options) {
       client,
       options,
@@ -153,8 +155,21 @@ extension RedisRouter {
         ? try await client.callAsking(name, options: options, encode)
         : try await client.call(name, options: options, encode)
     }
-    guard isWanted(reply.value) else { return (reply, true) }
-    return (reply, await client.isReplicated(reply.connection, to: replicas))
+    return (reply, await Self.verdict(need(reply.value), reply.connection, at: place, replicas, client))
+  }
+
+  private static nonisolated(nonsending) func verdict(
+    _ need: ReplicaNeed,
+    _ connection: UInt64,
+    at place: some KeyPlace,
+    _ replicas: Replication,
+    _ client: RedisClient
+  ) async -> ReplicaVerdict {
+    switch need {
+    case .nothing: .replicated
+    case .ownChange: await client.replication(of: connection, to: replicas)
+    case .earlierChange: await client.replication(of: connection, to: replicas, mark: place.replicationMark)
+    }
   }
 
   /// As ``call(_:at:as:options:_:)``, of a command that only reads and whose answer may be out of date: in a cluster it
@@ -184,17 +199,18 @@ extension RedisRouter {
     }.reply
   }
 
-  /// As ``transaction(_:at:options:)``, and then ``RedisClient/isReplicated(_:to:)`` at the same server.
+  /// As ``transaction(_:at:options:)``, and then ``RedisClient/replication(of:to:mark:)`` at the same server.
   public nonisolated(nonsending) func transaction(
     _ commands: [RedisCommand],
     at place: some KeyPlace,
     options: CallOptions = .once,
-    replicated replicas: Replication
-  ) async throws(RedisError) -> (reply: Reply<[RESPValue]>, isReplicated: Bool) {
+    replicated replicas: Replication,
+    need: ([RESPValue]) -> ReplicaNeed
+  ) async throws(RedisError) -> (reply: Reply<[RESPValue]>, verdict: ReplicaVerdict) {
     let (reply, client) = try await answered(at: place, options) { client, options, isAsking throws(RedisError) in
       try await client.transaction(commands, options: options, asking: isAsking)
     }
-    return (reply, await client.isReplicated(reply.connection, to: replicas))
+    return (reply, await Self.verdict(need(reply.value), reply.connection, at: place, replicas, client))
   }
 
   private nonisolated(nonsending) func answered<Value>(

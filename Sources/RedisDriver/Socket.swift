@@ -15,12 +15,14 @@ struct Socket: ~Copyable {
   }
 
   /// Begins to connect. Whether it worked is known when the socket becomes writable.
-  static func connecting(to address: SocketAddress) throws(RedisError) -> Socket {
+  /// - Parameter underWayMs: how long what was sent is on its way at most. What the peer has not taken by then never arrives,
+  ///   also if this end is closed or its process dies: the kernel would try on for minutes.
+  static func connecting(to address: SocketAddress, underWayMs: Int64) throws(RedisError) -> Socket {
     let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
     let descriptor = socket(address.family, type, 0)
     guard descriptor >= 0 else { throw RedisError(.systemFailure, "no socket: \(systemError(errno))") }
     let socket = Socket(descriptor)
-    if address.family != AF_UNIX { socket.disableDelay() }
+    if address.family != AF_UNIX { socket.setUp(underWayMs: UInt32(clamping: underWayMs)) }
     let outcome = address.withSockAddr { connect(descriptor, $0, $1) }
     // A unix socket whose queue is full says EAGAIN at once, and is to be tried again.
     guard outcome == 0 || errno == EINPROGRESS else {
@@ -56,10 +58,12 @@ struct Socket: ~Copyable {
     }
   }
 
-  private func disableDelay() {
+  private func setUp(underWayMs: UInt32) {
     var on: Int32 = 1
     let size = socklen_t(MemoryLayout<Int32>.size)
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, size)
+    var underWay = underWayMs
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &underWay, size)
     // Keep-alive finds a peer that went away without a word while nothing is in flight.
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, size)
     var idleSeconds: Int32 = 15

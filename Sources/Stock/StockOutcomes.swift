@@ -4,7 +4,9 @@ public enum Refusal: String, Hashable, Sendable, CaseIterable {
 }
 
 public enum DeductOutcome: Hashable, Sendable {
-  /// The units are the buyer's: by this call, or by an earlier one of the same token (`isRepeat`).
+  /// The units are the buyer's. Without `isRepeat` this call took them, in the state that it asked for. With it an earlier
+  /// call of the same token may have, in another: the token's record tells whether they are held or sold. So it is too
+  /// where this call's own reply was lost, and nobody can tell which of them it was.
   case accepted(remaining: Int64, sequence: Int64, isRepeat: Bool)
   /// Nothing was taken.
   case refused(Refusal, remaining: Int64)

@@ -101,7 +101,8 @@ public protocol StockService: Sendable {
   func freeze(_ bucket: BucketID) async throws(StockError)
 
   /// Ends a freeze; the reason that an operator's had hidden comes back. A program thaws with the `epoch` that it has
-  /// compared, and leaves an operator's freeze alone.
+  /// compared, and leaves an operator's freeze alone. Without one this is the only call that repeated does more: look at
+  /// the bucket first where a reply was lost.
   /// - Throws: with `epoch`: ``StockError`` `epochMismatch` in another one, `frozenByOperator`.
   func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError)
 

@@ -69,4 +69,7 @@ struct BucketPlace: KeyPlace {
     bucket.withKey { slot = HashSlot(ofKey: $0) }
     return slot
   }
+
+  /// No bucket's key, as those end with the brace, and none of a lease, whose works have other names.
+  var replicationMark: String { "\(bucket.key):replicated" }
 }

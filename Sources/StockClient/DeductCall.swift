@@ -94,16 +94,18 @@ struct DeductCall {
         let reply = try await router.call(command, at: place, as: StockReply.self, options: options, encode)
         return .answered(reply.value, afterLoss: reply.lostSendings > 0)
       }
-      let (reply, isReplicated) = try await router.call(
+      let (reply, verdict) = try await router.call(
         command,
         at: place,
         as: StockReply.self,
         options: options,
         replicated: replication,
-        where: \.mayHaveChanged,
+        need: \.replicaNeed,
         encode
       )
-      guard isReplicated else { return .unreplicated(request.error(.replyLost, replication.shortfall)) }
+      if let shortfall = replication.shortfall(verdict) {
+        return .unreplicated(request.error(.replyLost, shortfall))
+      }
       return .answered(reply.value, afterLoss: reply.lostSendings > 0)
     } catch {
       return event(of: error, request)
@@ -120,7 +122,7 @@ struct DeductCall {
     if attempt > 0, let stopped = await pause(attempt, request) { return stopped }
     let commands = deposits.map { RedisCommand(depositing: $0, into: bucket) } + [deduction]
     do throws(RedisError) {
-      let (replies, isReplicated) = try await transaction(commands)
+      let (replies, verdict) = try await transaction(commands)
       let answers = replies.value.map { StockReply.reading($0, lostSendings: replies.lostSendings) }
       guard answers.count == commands.count, let last = answers.last else {
         throw RedisError(
@@ -128,10 +130,10 @@ struct DeductCall {
           "unexpected reply: EXEC answered \(answers.count) of \(commands.count) commands"
         )
       }
-      isDeposited = isDeposited || (isReplicated && answers.dropLast().allSatisfy(Self.isDeposit))
+      isDeposited = isDeposited || (verdict.isReplicated && answers.dropLast().allSatisfy(Self.isDeposit))
       let reply = try last.get()
-      if let replication, !isReplicated, reply.mayHaveChanged {
-        return .unreplicated(request.error(.replyLost, replication.shortfall))
+      if let shortfall = replication?.shortfall(verdict), reply.replicaNeed != .nothing {
+        return .unreplicated(request.error(.replyLost, shortfall))
       }
       return .answered(reply, afterLoss: replies.lostSendings > 0)
     } catch {
@@ -141,12 +143,18 @@ struct DeductCall {
 
   private nonisolated(nonsending) func transaction(
     _ commands: [RedisCommand]
-  ) async throws(RedisError) -> (Reply<[RESPValue]>, isReplicated: Bool) {
+  ) async throws(RedisError) -> (Reply<[RESPValue]>, ReplicaVerdict) {
     let place = BucketPlace(bucket)
     guard let replication else {
-      return (try await router.transaction(commands, at: place, options: options), true)
+      return (try await router.transaction(commands, at: place, options: options), .replicated)
     }
-    return try await router.transaction(commands, at: place, options: options, replicated: replication)
+    return try await router.transaction(
+      commands,
+      at: place,
+      options: options,
+      replicated: replication,
+      need: StockReply.replicaNeed
+    )
   }
 
   private var deduction: RedisCommand {

@@ -8,6 +8,9 @@ import Stock
 ///
 /// A live token need not be this purchase's: another buyer may have spent it since the refusal. So `GET` tells whose it
 /// is. (The `DEDUCT` would tell too, but not on a server that is out of memory.)
+///
+/// Nor does a `DUPLICATE` after a loss tell whether the lost sending took the units or an earlier call of the same token,
+/// which may have held them only. Both are told as a repeat; not as one only what a sending was answered `OK`.
 struct DeductMachine {
   enum Event: Hashable, Sendable {
     /// The look-up that was asked for was answered.
@@ -93,8 +96,7 @@ struct DeductMachine {
     case .ok:
       return .finish(.accepted(remaining: reply.remaining, sequence: reply.sequence, isRepeat: false))
     case .duplicate:
-      // After a loss it was most likely this very call that took the units; certain is only that they are the buyer's.
-      return .finish(.accepted(remaining: reply.remaining, sequence: reply.sequence, isRepeat: !hasLoss))
+      return .finish(.accepted(remaining: reply.remaining, sequence: reply.sequence, isRepeat: true))
     case .cancelled: return .finish(.cancelled)
     case .soldOut: return refused(.soldOut, reply)
     case .limit: return refused(.limit, reply)
@@ -161,7 +163,7 @@ struct DeductMachine {
   private mutating func lookingUp(_ event: Event, _ live: StockReply) -> Action {
     switch event {
     case .found(.thisPurchase):
-      return .finish(.accepted(remaining: live.remaining, sequence: live.sequence, isRepeat: false))
+      return .finish(.accepted(remaining: live.remaining, sequence: live.sequence, isRepeat: true))
     case .found(.another):
       return .fail(StockError(.tokenMismatch, "the token was first sent with another user or quantity"))
     case .found(.nobody): return .finish(.cancelled)

@@ -9,7 +9,10 @@ extension StockClient {
 
   public nonisolated(nonsending) func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
     defer { unitsMayBeBack(in: bucket) }
-    try await carryOut(Request(command: "STOCK.THAW", key: bucket, effect: .changes), bucket) { writer in
+    // Without an epoch a second one would also end the freeze that the operator's had hidden, and nobody has compared.
+    let options = epoch == nil ? CallOptions.once : .retrying
+    try await carryOut(Request(command: "STOCK.THAW", key: bucket, effect: .changes), bucket, options: options) {
+      writer in
       writer.key(of: bucket)
       if let epoch { writer.option("EPOCH", epoch) }
     }

@@ -290,10 +290,11 @@ extension StockClient {
   nonisolated(nonsending) func carryOut(
     _ request: Request,
     _ bucket: BucketID,
+    options: CallOptions = .retrying,
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) {
     do {
-      _ = try await router.call(request.command, at: BucketPlace(bucket), as: OK.self, options: .retrying, encode)
+      _ = try await router.call(request.command, at: BucketPlace(bucket), as: OK.self, options: options, encode)
     } catch {
       throw request.error(error)
     }
@@ -306,24 +307,26 @@ extension StockClient {
     _ encode: (inout CommandWriter) -> Void
   ) async throws(StockError) -> Reply<StockReply> {
     let place = BucketPlace(bucket)
+    let unreplicated: String
     do throws(RedisError) {
       guard let replication = options.replication else {
         return try await router.call(request.command, at: place, as: StockReply.self, options: .retrying, encode)
       }
-      let (reply, isReplicated) = try await router.call(
+      let (reply, verdict) = try await router.call(
         request.command,
         at: place,
         as: StockReply.self,
         options: .retrying,
         replicated: replication,
-        where: \.mayHaveChanged,
+        need: \.replicaNeed,
         encode
       )
-      if isReplicated { return reply }
+      guard let shortfall = replication.shortfall(verdict) else { return reply }
+      unreplicated = shortfall
     } catch {
       throw request.error(error)
     }
-    throw request.error(.replyLost, options.replicationShortfall)
+    throw request.error(.replyLost, unreplicated)
   }
 
   nonisolated(nonsending) func read<Answer: RedisReply>(

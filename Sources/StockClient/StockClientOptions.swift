@@ -8,6 +8,8 @@ public struct StockClientOptions: Sendable {
   /// word is enough.
   ///
   /// One `WAIT` serves all changes that a server answered before it, and holds up what follows on the same connection.
+  /// Where a reply tells of an earlier change (`DUPLICATE`, `LIVE`), a `SET` of the key `doorbuster:{SKU/N}:replicated`, which
+  /// expires within a second, goes before it.
   public var replication: Replication?
   /// In a cluster, whether ``StockClient/info(_:)``, ``StockClient/purchase(_:in:)``, ``StockClient/log(_:after:count:)``
   /// and ``StockClient/transfers(_:settled:after:count:)`` go to replicas, whose answers may be out of date.
@@ -21,13 +23,18 @@ public struct StockClientOptions: Sendable {
     self.readsFromReplicas = readsFromReplicas
     self.soldOut = soldOut
   }
-
-  var replicationShortfall: String { replication?.shortfall ?? "" }
 }
 
 extension Replication {
-  /// What is said where too few replicas had a change in time.
-  var shortfall: String { "carried out, but fewer than \(count) replicas had it within \(timeout)" }
+  /// What is said of a change that replicas are not known to have; nil where they are.
+  func shortfall(_ verdict: ReplicaVerdict) -> String? {
+    switch verdict {
+    case .replicated: nil
+    case .tooFew: "carried out, but fewer than \(count) replicas had it within \(timeout)"
+    case .untold(let error):
+      "carried out, but whether \(count) replicas have it could not be learnt: \(ServerError.shown(error.message))"
+    }
+  }
 }
 
 extension StockClient {

@@ -9,11 +9,24 @@ struct StockReply: Hashable, Sendable, RedisReply {
   var sequence: Int64
 
   /// Whether it tells of a change, now or before, rather than of a refusal.
-  var mayHaveChanged: Bool {
+  var replicaNeed: ReplicaNeed {
     switch status {
-    case .ok, .duplicate, .live: true
-    case .soldOut, .limit, .cancelled, .early, .closed, .frozen, .unknown: false
+    case .ok: .ownChange
+    case .duplicate, .live: .earlierChange
+    case .soldOut, .limit, .cancelled, .early, .closed, .frozen, .unknown: .nothing
     }
+  }
+
+  /// Of a transaction: one change covers all that was there before.
+  static func replicaNeed(of replies: [RESPValue]) -> ReplicaNeed {
+    let needs = replies.map { reply -> ReplicaNeed in
+      switch reading(reply, lostSendings: 0) {
+      case .success(let reply): reply.replicaNeed
+      case .failure: .nothing
+      }
+    }
+    if needs.contains(.ownChange) { return .ownChange }
+    return needs.contains(.earlierChange) ? .earlierChange : .nothing
   }
 
   init(_ status: StockStatus, remaining: Int64, sequence: Int64) {

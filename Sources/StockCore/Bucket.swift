@@ -260,7 +260,6 @@ public struct Bucket: ~Copyable {
     }
     lastSequence = event.sequence
     change.note(event.sequence, at: entry.address)
-    log.makeRoom()
     return .none
   }
 

@@ -4,8 +4,8 @@ import CStockABI
 // bounds.
 extension Bucket {
   /// Takes `quantity` units for `user` under `token`, sold, or held for `hold` milliseconds if that is not 0. In order of
-  /// precedence: fault `tokenMismatch`, `duplicate`, `cancelled`, `frozen`, `early`, `closed`, `limit`, `soldOut`, fault
-  /// `overflow`, `ok`.
+  /// precedence: fault `tokenMismatch`, `duplicate`, `cancelled`, `frozen`, `early`, `closed`, `limit`, `soldOut`, faults
+  /// `holdTooLong` and `overflow`, `ok`.
   /// `hash` is the token's, by `lookAhead`.
   mutating func deduct(
     user: Bytes,
@@ -28,12 +28,12 @@ extension Bucket {
     if settings.opens > max(now, 0) { return outcome(.early) }
     if settings.closes != 0 && settings.closes <= now { return outcome(.closed) }
     if settings.limit != 0 && !isWithinLimit(user, quantity, now: now) { return outcome(.limit) }
-    if quantity > books.available && !makeAvailable(quantity, now: now) { return outcome(.soldOut) }
+    guard hasAvailable(quantity, now: now) else { return outcome(.soldOut) }
     if hold == 0 {
       return sell(makeEvent(.deduct, token: token, user: user, quantity: quantity, now: now), known)
     }
     let expires = min(max(now, 0), Limits.time) &+ hold
-    guard expires <= Limits.number else { return failed(.overflow) }
+    guard expires <= Limits.number else { return failed(.holdTooLong) }
     return sell(makeEvent(.hold, token: token, user: user, quantity: quantity, expires: expires, now: now), known)
   }
 
@@ -90,8 +90,7 @@ extension Bucket {
     }
     if quantity < 0 {
       if freezing.isFrozen { return outcome(.frozen) }
-      let wanted = 0 &- quantity
-      if wanted > books.available && !makeAvailable(wanted, now: now) { return outcome(.soldOut) }
+      guard hasAvailable(0 &- quantity, now: now) else { return outcome(.soldOut) }
     }
     return commit(makeEvent(.add, token: token, quantity: quantity, now: now), known)
   }

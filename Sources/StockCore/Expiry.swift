@@ -6,6 +6,9 @@ extension Bucket {
   /// misses are given back by `expire`.
   private static var sweepMax: Int { 256 }
   private static var userExpiriesMax: Int { 16 }
+  /// How many a withdrawal expires, which takes what is there then. Other commands expire what they need, one hold for
+  /// each unit that they ask for at most.
+  static var withdrawalExpiriesMax: Int64 { 1000 }
   /// By how much an expiry that can't be recorded is put off.
   private static var postponementMs: Int64 { 60_000 }
 
@@ -34,18 +37,26 @@ extension Bucket {
     return end(known.place.address, now: now) ? .cancelled : state
   }
 
+  /// Whether `quantity` units are available, now or once holds that are due have expired. One that gives units is.
+  @inline(__always)
+  mutating func hasAvailable(_ quantity: Int64, now: Int64) -> Bool {
+    quantity <= books.available || makeAvailable(quantity, now: now)
+  }
+
   /// Expires holds that are due until `quantity` units are available, if together they would do; whether they are.
-  mutating func makeAvailable(_ quantity: Int64, now: Int64) -> Bool {
+  private mutating func makeAvailable(_ quantity: Int64, now: Int64) -> Bool {
     guard firstDue(now) != nil, quantity <= books.available &+ books.held else { return false }
     guard quantity <= books.available &+ dueUnits(now: now, enough: quantity &- books.available) else { return false }
     expireUntilAvailable(quantity, now: now)
     return quantity <= books.available
   }
 
-  /// Expires holds that are due until `quantity` units are available or none is due.
-  mutating func expireUntilAvailable(_ quantity: Int64, now: Int64) {
-    while books.available < quantity, let hold = firstDue(now) {
+  /// Expires holds that are due, `count` at most, until `quantity` units are available or none is due.
+  mutating func expireUntilAvailable(_ quantity: Int64, count: Int64 = .max, now: Int64) {
+    var rest = count
+    while books.available < quantity, rest > 0, let hold = firstDue(now) {
       expire(hold, now: now)
+      rest &-= 1
     }
   }
 

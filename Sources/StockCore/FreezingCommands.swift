@@ -26,14 +26,14 @@ extension Bucket {
     return outcome(.ok, sequence: lastSequence)
   }
 
-  /// Freezes the bucket because writes may be missing, in an epoch that follows from the old one and the seed, so that
-  /// each copy of the bucket comes to the same one. Makes no event.
+  /// Freezes the bucket because writes may be missing, in an epoch that follows from the random seed and the bucket's hash
+  /// key, so that each copy of the bucket comes to the same one, also a copy that was made when the freeze had been applied
+  /// and was still to be propagated, and applies it again. That two freezes give the same epoch is as improbable as two
+  /// equal epochs at creation. Makes no event.
   public mutating func freezeAnew(_ reason: FreezeReason, seed: UInt64) {
     beginChange()
     freezing.reason = reason
     let mask = UInt64(truncatingIfNeeded: Limits.number &- 1)
-    let hash = KeyedHash(low: seed, high: UInt64(truncatingIfNeeded: epoch)).hash(.none, .purchase)
-    let next = Int64(truncatingIfNeeded: hash & mask) &+ 1
-    epoch = next == epoch ? next % Limits.number &+ 1 : next
+    epoch = Int64(truncatingIfNeeded: hashing.hash(number: seed, .epoch) & mask) &+ 1
   }
 }

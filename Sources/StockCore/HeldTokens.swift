@@ -27,6 +27,10 @@ struct HeldTokens: ~Copyable {
   private(set) var count: Int64 = 0
   /// Bytes allocated.
   private(set) var bytes = 0
+  private let pieceMax: Int64
+
+  /// As many pieces as addresses have numbers for, unless told.
+  init(pieceMax: Int64 = Int64(HeldTokens.addressEnd / ChunkList.unitsPerChunk)) { self.pieceMax = pieceMax }
 
   deinit { releaseMemory() }
 
@@ -35,9 +39,8 @@ struct HeldTokens: ~Copyable {
 
   /// Whether so many more records can have addresses.
   func hasRoom(for more: Int64) -> Bool {
-    // A piece takes more than 200 of the largest.
-    Int64(truncatingIfNeeded: pieceTotal) &+ more / 200 &+ 1
-      < Int64(truncatingIfNeeded: Self.addressEnd / ChunkList.unitsPerChunk)
+    // A piece of full size takes 195 of the largest, and more than 500 of the usual size.
+    Int64(truncatingIfNeeded: pieceTotal) &+ more / 200 &+ 1 < pieceMax
   }
 
   /// Memory for a record of `size` bytes.

@@ -6,6 +6,7 @@ enum NameSpace: UInt64 {
   case restock = 1
   case user = 2
   case transfer = 3
+  case epoch = 4
 }
 
 /// SipHash-1-3 under a key that only the server knows, so that nobody can choose tokens that collide.
@@ -32,6 +33,13 @@ struct KeyedHash {
   /// Another hash of the same name: both together are its fingerprint of 128 bits.
   func secondHash(_ bytes: Bytes, _ space: NameSpace) -> UInt64 {
     hash(bytes, high ^ space.rawValue ^ 0xa5a5_a5a5_a5a5_a500)
+  }
+
+  /// The hash of a number's eight bytes.
+  func hash(number: UInt64, _ space: NameSpace) -> UInt64 {
+    var state = SipState(low, high ^ space.rawValue)
+    state.absorb(number)
+    return state.finish(8 &<< 56)
   }
 
   @inline(__always)

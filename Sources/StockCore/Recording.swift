@@ -3,8 +3,13 @@ import CStockABI
 // What a bucket lost and the database, a message or another bucket knows is written in: frozen or not, without limit and
 // window.
 extension Bucket {
+  /// So far what took no units here may bring the units ever cancelled. The other half of what can be counted is for what
+  /// this bucket gives back.
+  private static var recordedCancelledMax: Int64 { Limits.number / 2 }
+
   /// Writes a purchase in, in a state; `rejected` is cancelled with its units off sale. In order: fault `tokenMismatch`,
-  /// `duplicate` (so far or further on already), `soldOut` (its units are not there), fault `overflow`, `ok`.
+  /// `duplicate` (so far or further on already), `soldOut` (its units are not there), faults `cancelledTooMuch`
+  /// and `overflow`, `ok`.
   mutating func record(
     user: Bytes,
     token: Bytes,
@@ -15,9 +20,12 @@ extension Bucket {
     beginChange()
     let known = find(token, .purchase)
     guard let first = known.first else {
-      let event = makeEvent(recording.effectOfUnknown, token: token, user: user, quantity: quantity, now: now)
-      if event.to < 0 { return outcome(.soldOut) }
-      return commit(event, known)
+      let effect = recording.effectOfUnknown
+      guard hasAvailable(0 &- effect.change(quantity), now: now) else { return outcome(.soldOut) }
+      if effect == .recordCancelled && books.cancelled &+ quantity > Self.recordedCancelledMax {
+        return failed(.cancelledTooMuch)
+      }
+      return commit(makeEvent(effect, token: token, user: user, quantity: quantity, now: now), known)
     }
     // A fence has no user and no quantity, and is as far on as a purchase can be.
     if !first.isFence {
@@ -26,7 +34,8 @@ extension Bucket {
     guard let effect = recording.effect(on: first.state) else {
       return outcome(.duplicate, sequence: sequence(of: known))
     }
-    return commit(makeEvent(effect, of: first, token, now: now), known)
+    // The user of a trimmed purchase is known again: the one that was given is the first one.
+    return commit(makeEvent(effect, token: token, user: user, quantity: quantity, now: now), known)
   }
 
   /// Writes a restock in, frozen or not. In order: fault `tokenMismatch`, `duplicate`, `soldOut`, fault `overflow`, `ok`.
@@ -37,7 +46,7 @@ extension Bucket {
       guard first.quantity == quantity else { return failed(.tokenMismatch) }
       return outcome(.duplicate, sequence: sequence(of: known))
     }
-    if books.available &+ quantity < 0 { return outcome(.soldOut) }
+    guard hasAvailable(0 &- quantity, now: now) else { return outcome(.soldOut) }
     return commit(makeEvent(.recordRestock, token: token, quantity: quantity, now: now), known)
   }
 }

@@ -27,14 +27,19 @@ struct SlotTable: ~Copyable {
   private static let addressBits: UInt64 = 34
   private static let homeBits: UInt64 = 10
   private static let depthMax = 20
+  /// Of a keyed hash segments fill evenly, so that the directory has few entries more than segments. Who knows the key, as
+  /// the writer of a payload does, can choose hashes that agree in their top bits, and make it double with each segment.
+  private static let directoryEntriesPerSegmentMax = 16
   private static let reach = 64
   /// Slots of a full-grown segment, which with its header fills 8 KB.
   static let segmentSlots = 1023
   private static let firstSlots = 15
+  /// Slots of the only segment of a table at most: two that are hardly filled would weigh most in a small bucket.
+  static let onlySegmentSlots = 1279
 
   private var directory: UnsafeMutablePointer<Segment>?
   private var depth = 0
-  /// Slots of each segment; only a table of one segment has fewer than `segmentSlots`.
+  /// Slots of each segment: `segmentSlots`, unless it is the only one.
   private var capacity = SlotTable.firstSlots
   private var segments = 0
   /// Bytes allocated.
@@ -87,7 +92,7 @@ struct SlotTable: ~Copyable {
   }
 
   /// Makes sure that a place that no entry matched has its slot. False where the segment can't be split further, which
-  /// takes many hashes with equal bits.
+  /// takes many hashes with equal bits: so the memory of any table is bounded by its segments.
   mutating func reserve(_ hash: UInt64, _ place: inout Place) -> Bool {
     while place.slot == nil {
       guard grow(hash) else { return false }
@@ -124,13 +129,13 @@ struct SlotTable: ~Copyable {
       return true
     }
     let segment = directory[Self.index(hash, depth)]
-    return capacity == Self.segmentSlots ? split(segment, hash) : enlarge(segment)
+    return depth == 0 && capacity < Self.onlySegmentSlots ? enlarge(segment) : split(segment, hash)
   }
 
-  /// Doubles the only segment of a small table.
+  /// Doubles the only segment of a small table, at last by a quarter.
   private mutating func enlarge(_ segment: Segment) -> Bool {
     let smaller = capacity
-    capacity = smaller &* 2 &+ 1
+    capacity = min(smaller &* 2 &+ 1, Self.onlySegmentSlots)
     let larger = makeSegment(depth: 0)
     guard move(from: segment, of: smaller, to: { _ in larger }) else {
       discard(larger, of: capacity)
@@ -144,13 +149,16 @@ struct SlotTable: ~Copyable {
 
   private mutating func split(_ segment: Segment, _ hash: UInt64) -> Bool {
     let old = segment.depth
-    guard old < Self.depthMax else { return false }
+    guard old < Self.depthMax, 1 &<< old <= Self.directoryEntriesPerSegmentMax &* segments else { return false }
+    let count = capacity
+    capacity = Self.segmentSlots
     let low = makeSegment(depth: old &+ 1)
     let high = makeSegment(depth: old &+ 1)
     let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: 63 &- old)
-    guard move(from: segment, of: capacity, to: { $0 & bit == 0 ? low : high }) else {
+    guard move(from: segment, of: count, to: { $0 & bit == 0 ? low : high }) else {
       discard(low, of: capacity)
       discard(high, of: capacity)
+      capacity = count
       return false
     }
     if old == depth { doubleDirectory() }
@@ -162,7 +170,7 @@ struct SlotTable: ~Copyable {
       directory[index] = index < middle ? low : high
       index &+= 1
     }
-    discard(segment, of: capacity)
+    discard(segment, of: count)
     return true
   }
 

@@ -14,7 +14,7 @@ extension Bucket {
       return outcome(.duplicate, remaining: first.quantity, sequence: first.sequence)
     }
     if freezing.isFrozen { return outcome(.frozen, remaining: 0, sequence: 0) }
-    expireUntilAvailable(quantity, now: now)
+    expireUntilAvailable(quantity, count: Self.withdrawalExpiriesMax, now: now)
     let moved = min(quantity, books.available)
     guard moved > 0 else { return outcome(.soldOut, remaining: 0, sequence: 0) }
     let fault = record(makeEvent(.withdraw, token: name, quantity: moved, peer: peer, now: now), transfer: &known)
@@ -67,7 +67,7 @@ extension Bucket {
       }
       return outcome(.duplicate, sequence: first.sequence)
     }
-    if effect == .recordOut && quantity > books.available { return outcome(.soldOut) }
+    guard hasAvailable(0 &- effect.change(quantity), now: now) else { return outcome(.soldOut) }
     let fault = record(makeEvent(effect, token: name, quantity: quantity, peer: peer, now: now), transfer: &known)
     return fault == .none ? outcome(.ok, sequence: lastSequence) : failed(fault)
   }

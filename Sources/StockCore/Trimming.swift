@@ -17,7 +17,8 @@ extension Bucket {
     if sequence > lastSequence { return .ahead }
     let count = sequence &- trimmed.sequence
     guard count > 0 else { return .none }
-    guard kept.hasRoom(for: count), held.hasRoom(for: count) else { return .overflow }
+    guard kept.hasRoom(for: count) else { return .overflow }
+    guard held.hasRoom(for: count) || held.hasRoom(for: holds(to: sequence)) else { return .overflow }
     change.trimmedFrom = trimmed.sequence &+ 1
     while trimmed.sequence < sequence {
       let address = log.settled(trimmed.next)
@@ -35,6 +36,18 @@ extension Bucket {
     }
     dropped = count
     return .none
+  }
+
+  /// How many of the events up to `sequence` have held a purchase: so many at most are held at once.
+  private func holds(to sequence: Int64) -> Int64 {
+    var cursor = Cursor()
+    cursor.position = log.settled(trimmed.next)
+    cursor.sequence = trimmed.sequence &+ 1
+    var holds: Int64 = 0
+    while cursor.sequence <= sequence, let event = next(&cursor) {
+      if event.effect == .hold || event.effect == .recordHeld { holds &+= 1 }
+    }
+    return holds
   }
 
   private mutating func drop(_ event: Event, _ record: Record, at address: UInt64) {

@@ -31,7 +31,6 @@ struct UserUnits: ~Copyable {
     entry.memory.storeBytes(of: user, as: UInt64.self)
     entry.memory.storeBytes(of: units, toByteOffset: 8, as: Int64.self)
     table.insert(user, entry.address, at: place)
-    entries.makeRoom()
     return true
   }
 

@@ -6,7 +6,7 @@ import Stock
 struct ReconciliationView: Encodable {
   struct Finding: Encodable {
     /// purchaseWithoutOrder, purchaseOfAnotherOrder, orderWithoutPurchase, orderDiffers, ordersMissing, databaseStock,
-    /// unitsOnSale, transferHalf, transferDiffers.
+    /// unitsOnSale, restockUndecided, termsDiffer, transferHalf, transferDiffers.
     var kind: String
     var bucket: Int?
     var token: String?
@@ -110,6 +110,16 @@ extension ReconciliationView.Finding {
       Self("databaseStock", nil, nil, "stock \(stock) in the database, \(byRows) by its rows")
     case .unitsOnSale(let inBuckets, let inDatabase):
       Self("unitsOnSale", nil, nil, "\(inBuckets) units on sale in the buckets, \(inDatabase) in the database")
+    case .restockUndecided(let token, let quantity):
+      Self(restock: token, quantity)
+    case .termsDiffer(let bucket, let info, let terms):
+      Self(
+        "termsDiffer",
+        bucket,
+        nil,
+        "\(text(info.limit, info.opensMs, info.closesMs)); in the database "
+          + text(terms.limit, terms.opensMs, terms.closesMs)
+      )
     case .transferHalf(let transfer, let bucket):
       Self(
         "transferHalf",
@@ -122,6 +132,10 @@ extension ReconciliationView.Finding {
     case .transferDiffers(let name, let withdrawn, let deposited, let bucket):
       Self("transferDiffers", bucket, deposited, "transfer \(name): \(withdrawn) withdrawn, \(deposited) deposited")
     }
+  }
+
+  private static func text(_ limit: Int64, _ opensMs: Int64, _ closesMs: Int64) -> String {
+    "limit \(limit), opens \(opensMs), closes \(closesMs)"
   }
 
   private static func text(
@@ -149,6 +163,11 @@ extension ReconciliationView.Finding {
     self.init(kind, order.order.bucket, order.order.purchase.quantity, detail)
     token = order.order.purchase.token.description
     user = order.order.purchase.user.description
+  }
+
+  private init(restock token: Token, _ quantity: Int64) {
+    self.init("restockUndecided", nil, quantity, "restock of \(quantity) begun, not decided: repeat it to complete it")
+    self.token = token.description
   }
 
   private init(_ kind: String, _ bucket: Int?, _ quantity: Int64?, _ detail: String) {

@@ -83,6 +83,7 @@ import Testing
       struct Place: KeyPlace {
         var position: Int
         var slot: HashSlot { HashSlot(ofKey: []) }
+        var replicationMark: String { "mark" }
       }
       let key: RedisCommand.Argument = "doorbuster:{X/2}"
       let commands: [RedisCommand] = [

@@ -160,6 +160,24 @@ struct SaleTests {
     }
   }
 
+  @Test("Closing a sale of which a bucket is gone closes all others, says so, and is completed by closing it again")
+  func closesPartly() async throws {
+    _ = try await create()
+    let gone = try Sample.bucket(1)
+    let bucket = servers.with { $0.stock.buckets.removeValue(forKey: gone) }
+    await #expect { try await doorbuster.closeSale(sku) } throws: { error in
+      guard let error = error as? DoorbusterError else { return false }
+      return error.code == .stock && error.hasStockCode(.noBucket)
+        && error.message.contains("in 2 of its 3 buckets, and may go on selling in bucket 1 until it is closed again")
+    }
+    servers.with { $0.stock.buckets[gone] = bucket }
+    let closesMs = try await servers.sale(sku)?.terms.closesMs
+    let infos = try await [servers.info(Sample.bucket(0)), servers.info(gone), servers.info(Sample.bucket(2))]
+    #expect(infos.map(\.closesMs) == [closesMs, 0, closesMs])
+    try await doorbuster.closeSale(sku)
+    #expect(try await servers.info(gone).closesMs == closesMs)
+  }
+
   @Test("A cancelled purchase's units go back on sale, wherever it was bought", arguments: [1, 4])
   func cancels(buckets: Int) async throws {
     _ = try await create(40, buckets: buckets)
@@ -168,6 +186,24 @@ struct SaleTests {
     #expect(try await doorbuster.cancel(sku, token: Token("t-c")) == .alreadyCancelled)
     #expect(try await doorbuster.cancel(sku, token: Token("t-z")) == .unknownToken)
     #expect(available.reduce(0, +) == 34)
+  }
+
+  @Test("A token that no bucket knows is not denied while one of them is frozen", arguments: FrozenReason.allCases)
+  func frozenToken(reason: FrozenReason) async throws {
+    _ = try await create(40, buckets: 3)
+    _ = await doorbuster.purchase(try Sample.purchase("t", user: "a"))
+    let id = try Sample.bucket(2)
+    servers.with { $0.stock.comeUp(id, reason) }
+    await #expect { _ = try await doorbuster.confirm(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    await #expect { _ = try await doorbuster.cancel(sku, token: Token("z")) } throws: {
+      ($0 as? DoorbusterError)?.hasStockCode(.frozen) == true
+    }
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .cancelled)
+    #expect(try await doorbuster.cancel(sku, token: Token("t")) == .alreadyCancelled)
+    try await servers.thaw(id, epoch: nil)
+    #expect(try await doorbuster.confirm(sku, token: Token("z")) == .unknownToken)
   }
 
   @Test("A token that is live in several buckets is not cancelled at a guess")
@@ -316,6 +352,33 @@ struct RestockTests {
     servers.with { $0.stock.buckets[BucketID(sku: sku, index: 0)] = nil }
     #expect(try await code { try await doorbuster.restock(sku, token: token, quantity: 5) } == .stock)
     #expect(try await servers.totals(of: sku)?.stock == 10)
+  }
+
+  @Test("that a bucket's server refuses stay noted while buckets may have them, and the same call completes them")
+  func refusedByServers() async throws {
+    let codes: [StockError.Code] = [.outOfMemory, .readOnly, .notAuthorized, .noModule, .refused, .protocolViolation]
+    for isRepeat in [false, true] {
+      for code in codes + (isRepeat ? [.noBucket] : []) {
+        let (servers, doorbuster) = try await sale()
+        func refuse(_ index: Int?, _ code: StockError.Code) {
+          servers.with { state in
+            state.refusedRestocks = [:]
+            if let index { state.refusedRestocks[BucketID(sku: sku, index: index)] = StockError(code, "\(code)") }
+          }
+        }
+        if isRepeat {
+          refuse(1, .unavailable)
+          #expect(try await self.code { try await doorbuster.restock(sku, token: token, quantity: 12) } == .stock)
+        }
+        refuse(0, code)
+        #expect(try await self.code { try await doorbuster.restock(sku, token: token, quantity: 12) } == .stock)
+        #expect(try await servers.totals(of: sku)?.stock == 22, "\(code), \(isRepeat)")
+        refuse(nil, code)
+        try await doorbuster.restock(sku, token: token, quantity: 12)
+        #expect(available(servers) == [8, 7, 7])
+        #expect(try await doorbuster.books(sku).isBalanced)
+      }
+    }
   }
 
   @Test("of a token too long to be told from others are refused")

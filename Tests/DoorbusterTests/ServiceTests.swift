@@ -141,6 +141,28 @@ struct ServiceTests {
     }
   }
 
+  @Test("follow every sale's buckets, though another sale's could not be claimed at first", .timeLimit(.minutes(10)))
+  func failedClaim() async throws {
+    let servers = ModelServers()
+    let doorbuster = try servers.orchestrator(configuration())
+    let skus = try ["a", "b", "c"].map { try SKU($0) }
+    for sku in skus {
+      _ = try await doorbuster.createSale(sku, stock: 10, terms: SaleTerms(buckets: 2), path: .buckets)
+    }
+    servers.with { $0.failingClaims = [skus[1]] }
+    try await serving(doorbuster) { _ in
+      for sku in skus {
+        _ = await doorbuster.purchase(try Purchase(sku: sku, user: UserID("ann"), token: Token("t"), quantity: 1))
+      }
+      let deadline = RunningClock().now.advanced(by: .seconds(30))
+      while servers.with({ $0.orders.orders.count }) < skus.count {
+        try #require(RunningClock().now < deadline, "\(servers.with { $0.orders.orders.keys.map(\.sku) })")
+        _ = await RunningClock().wait(ms: 2)
+      }
+    }
+    #expect(servers.with { $0.failingClaims.isEmpty })
+  }
+
   @Test("roll back behind the answer while they run, and before it while they don't", .timeLimit(.minutes(10)))
   func rollBacks() async throws {
     let servers = ModelServers()

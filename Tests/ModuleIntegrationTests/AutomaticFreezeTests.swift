@@ -80,6 +80,16 @@ import Testing
     }
   }
 
+  @Test("A start from an AOF that is not synced while it is rewritten freezes, though it is synced always")
+  func noSyncOnRewrite() throws {
+    let stock = try Stage(.init(appendOnly: true, configLines: ["no-appendfsync-on-rewrite yes"]))
+    let before = try Self.fill(stock)
+    try stock.server.restart()
+    let again = try stock.again()
+    #expect(try Self.reasons(again) == ["load"])
+    try Self.expectNew(again, since: before)
+  }
+
   @Test("doorbuster.freeze says whether a start freezes: auto, yes or no", arguments: ["auto", "yes", "no"])
   func setting(value: String) throws {
     for (appendOnly, automatic) in [(false, true), (true, false)] {
@@ -190,7 +200,9 @@ import Testing
   func loadInAof() throws {
     let stock = try Stage(.init(appendOnly: true, appendFsync: .everysec, rdbPreamble: false))
     _ = try Self.fill(stock)
-    let written = try AppendOnlyFile.commands(of: stock.server).count
+    // While the file is being synced, what is written to it waits.
+    let written = Self.none.count + 2
+    try waitUntil("the first flush") { try AppendOnlyFile.commands(of: stock.server).count == written }
     try stock.server.restart()
     let again = try stock.again()
     let epochs = try Self.epochs(again)

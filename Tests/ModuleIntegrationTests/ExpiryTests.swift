@@ -71,6 +71,11 @@ import Testing
       (["STOCK.DEDUCT", "key", "v", "new", 1, "HOLD", 60_000], ["OK"]),
       (["STOCK.WITHDRAW", "key", "w", 1, "TO", 1], ["OK"]),
       (["STOCK.ADD", "key", "less", -1], ["OK"]),
+      (["STOCK.RECORD", "key", "v", "lost", 1, "held"], ["OK"]),
+      (["STOCK.RECORD", "key", "v", "lost", 1, "sold"], ["OK"]),
+      (["STOCK.RECORD", "key", "v", "lost", 1, "rejected"], ["OK"]),
+      (["STOCK.RECORD", "key", "TRANSFER", "out", "OUT", 1, 1], ["OK"]),
+      (["STOCK.RECORD", "key", "RESTOCK", "less", -1], ["OK"]),
     ]
     for (words, expected) in calls {
       try stock("CREATE", "key", 1)
@@ -343,6 +348,25 @@ import Testing
     #expect(try replica.digest("key") == stock.digest("key"))
   }
 
+  @Test("Holds that are made after the clock was set back by an hour expire in time")
+  func clockSetBack() throws {
+    let clock = try SetClock()
+    let stock = try Stage(.init(program: clock.program))
+    try stock("CREATE", "key", 9)
+    try clock.set(aheadSeconds: 3_600)
+    let ahead = try stock.nowMs()
+    // This one keeps the timer running.
+    try Self.hold(stock, ms: 36_000_000)
+    try clock.set(aheadSeconds: 0)
+    #expect(try stock.nowMs() < ahead - 3_500_000)
+    try stock("DEDUCT", "key", "u", "short", 1, "HOLD", 200)
+    try waitUntil("the expiry", timeout: .seconds(10)) { try stock("GET", "key", "short")["state"] == "cancelled" }
+    #expect(try stock.actions("key", after: 3) == ["expire"])
+    try clock.set(aheadSeconds: 7_200)
+    try stock("DEDUCT", "key", "u", "shorter", 1, "HOLD", 100)
+    try waitUntil("the expiry", timeout: .seconds(10)) { try stock("GET", "key", "shorter")["state"] == "cancelled" }
+  }
+
   @Test("A timer's expiry breaks a transaction that watches the bucket")
   func watched() throws {
     let stock = try Stage()
@@ -382,6 +406,30 @@ import Testing
     try stock.server.restart()
     let again = try stock.again()
     #expect(try ["a", "b"].map { try again.digest($0) } == digests)
+  }
+
+  @Test("A record that expires holds sends both as one change, after the holds themselves; a refused one sends nothing")
+  func recorded() throws {
+    let master = try Stage(.init(tcp: true))
+    let replica = try Stage(.init(replicaOf: master.server))
+    let stream = try ReplicationStream(master.server)
+    for form: [any RedisArgument] in [["u", "t", 2, "sold"], ["TRANSFER", "x", "OUT", 1, 2], ["RESTOCK", "r", -2]] {
+      try master("CREATE", "key", 2)
+      _ = try stream.commands()
+      let record = ["STOCK.RECORD", "key"] + form
+      let refused = record.map { ($0 as? Int).map { $0 == 2 ? 3 : $0 == -2 ? -3 : $0 } ?? $0 }
+      let replies = try master.afterSleep(ms: 30, first: Self.holds(count: 2, ms: 10), [refused, record])
+      #expect(replies == [.status("SOLDOUT", 0, 0), .status("OK", 0, 6)], "\(form)")
+      let commands = try stream.commands()
+      // Two holds, and one change of three events.
+      #expect(commands.map { $0.first } == ["STOCK.APPLY", "STOCK.APPLY", "STOCK.APPLY"], "\(form): \(commands)")
+      #expect(commands.allSatisfy { $0.count == 3 && $0[1] == "key" }, "\(form): \(commands)")
+      #expect(try master.actions("key", after: 3) == ["expire", "expire", "record"], "\(form)")
+      try replica.server.waitForSync(with: master.server)
+      #expect(try replica.readings("key") == master.readings("key"), "\(form)")
+      try master.redis.call("DEL", "key")
+    }
+    #expect(!replica.server.log.contains("refused"), "\(replica.server.log)")
   }
 
   @Test("Holds of many lengths expire in the order of their deadlines")

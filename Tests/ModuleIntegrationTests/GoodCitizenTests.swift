@@ -33,10 +33,13 @@ import Testing
       #expect(!flags.contains(command.writes ? "readonly" : "write"), "\(command.name): \(flags)")
       #expect(flags.contains("denyoom") == command.denyOom, "\(command.name): \(flags)")
       if command.name != "stock.rebalance" { #expect([info[3], info[4], info[5]] == [1, 1, 1], "\(command.name)") }
-      // Redis 7.0 and 7.2 put the commands of modules into no category; later ones do, by their flags.
+      // Redis 7.0 puts the commands of modules into no category.
       let categories = Set(info[6]?.elements?.compactMap(\.text) ?? [])
-      let expected = command.writes ? "@write" : "@read"
-      #expect(categories.isEmpty || categories.contains(expected), "\(command.name): \(categories)")
+      let expected = [command.writes ? "@write" : "@read", flags.contains("fast") ? "@fast" : "@slow"]
+      #expect(
+        categories.isEmpty || categories.subtracting(["@doorbuster"]) == Set(expected),
+        "\(command.name): \(categories)"
+      )
       let keys = try #require(info[8]?[0], "\(command.name)")
       let keyFlags = Set(keys["flags"]?.elements?.compactMap(\.text) ?? [])
       #expect(keyFlags.contains(command.writes ? "RW" : "RO") || keyFlags.contains("OW"), "\(keyFlags)")
@@ -102,6 +105,53 @@ import Testing
       expectError(try redis.call("STOCK.CREATE", "shop:b", 1), "NOPERM")
       expectError(try redis.call("STOCK.INFO", "other"), "NOPERM")
     }
+  }
+
+  @Test("Where the server has no categories for modules a rule by category does nothing to them; else it does")
+  func categories() throws {
+    let stock = try Stage()
+    try stock("CREATE", "key", 5)
+    let hasCategories = try stock.redis.call("COMMAND", "INFO", "stock.deduct")[0]?[6]?.elements?.isEmpty == false
+    let rules: [(rules: [String], sells: Bool, reads: Bool)] = [
+      (["+@all", "-@write"], !hasCategories, true), (["+@all", "-@read"], true, !hasCategories),
+      (["+@write"], hasCategories, false), (["+@read"], false, hasCategories),
+      (["+@all", "-stock.deduct"], false, true),
+    ]
+    for (number, (rules, sells, reads)) in rules.enumerated() {
+      try stock.redis.call(
+        ["ACL", "SETUSER", "user\(number)", "on", ">p", "~*"] + rules.map { $0 as any RedisArgument }
+      )
+      let redis = try stock.server.connect()
+      #expect(try redis.call("AUTH", "user\(number)", "p") == .ok)
+      let reply = try redis.call("STOCK.DEDUCT", "key", "u", "t\(number)", 1)
+      #expect(reply.errorCode == (sells ? nil : "NOPERM"), "\(rules): \(reply)")
+      #expect(try redis.call("STOCK.INFO", "key").errorCode == (reads ? nil : "NOPERM"), "\(rules)")
+    }
+  }
+
+  @Test("A server that has categories for modules is given those of the flags, and a category of the module's own")
+  func categoriesOfLaterServers() throws {
+    let slow = ["stock.schedule", "stock.log", "stock.trim", "stock.transfers", "stock.rebalance"]
+    func given(_ functions: [String]) throws -> [String] {
+      let names = functions.map { "RedisModule_" + $0 }
+      let run = try Subprocess.run(BuiltFiles.beside("loading-probe"), [BuiltFiles.module()] + names)
+      #expect(run.status == .exited(0), "\(run.stderr)")
+      return run.stdout.split(separator: "\n").map { $0.lowercased() }.sorted()
+    }
+    func expected(_ own: String) -> [String] {
+      let apply = "stock.apply: write slow admin dangerous\(own)"
+      return Self.commands.map { command in
+        let speed = slow.contains(command.name) ? "slow" : "fast"
+        return "\(command.name): \(command.writes ? "write" : "read") \(speed)\(own)"
+      } + [apply]
+    }
+    #expect(try given([]) == [])
+    #expect(try given(["AddACLCategory"]) == [])
+    #expect(try given(["SetCommandACLCategories"]) == expected("").sorted())
+    #expect(
+      try given(["SetCommandACLCategories", "AddACLCategory"])
+        == (expected(" doorbuster") + ["added doorbuster"]).sorted()
+    )
   }
 
   @Test("Without memory nothing is sold or put on sale, and what gives back still works")

@@ -167,7 +167,12 @@ import Testing
 
     #expect(try stock("DEDUCT", "key", "u", String.bytes(128), 1, "hold", 1)[0] == .simple("OK"))
     // One that would end beyond 2^53 is refused whole, and one that ends far away is not one that ends at once.
-    expectError(try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum), "OVERFLOW")
+    expectError(
+      try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum),
+      "OVERFLOW",
+      naming: "HOLD '9007199254740992'",
+      "must end by 9007199254740992"
+    )
     #expect(try stock("GET", "key", "far") == nil)
     #expect(try stock("DEDUCT", "key", "u", "far", 1, "HOLD", maximum - 2 * farFuture)[0] == .simple("OK"))
     let far = try #require(stock("GET", "key", "far")["expires"]?.integer)

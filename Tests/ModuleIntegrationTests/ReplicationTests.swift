@@ -48,6 +48,32 @@ import Testing
     try expect(["DEL"], after: "DEL", "key")
   }
 
+  @Test("MONITOR shows each change on a replica, and on the master nothing but what clients sent")
+  func monitored() throws {
+    let master = try Stage(.init(tcp: true))
+    let replica = try Stage(.init(replicaOf: master.server))
+    try replica.server.waitForSync(with: master.server)
+    let links = try [master, replica].map { try $0.server.connect() }
+    for link in links { #expect(try link.call("MONITOR") == .ok) }
+    let calls: [[any RedisArgument]] = [
+      ["STOCK.CREATE", "key", 2], ["STOCK.DEDUCT", "key", "u", "t", 1], ["STOCK.DEDUCT", "key", "u", "t", 1],
+      ["STOCK.DEDUCT", "key", "u", "big", 3], ["STOCK.DEDUCT", "key", "u", "t2", 1],
+      ["STOCK.DEDUCT", "key", "u", "t3", 1], ["STOCK.CONFIRM", "key", "none"], ["STOCK.CANCEL", "key", "t"],
+      ["STOCK.TRIM", "key", 2], ["STOCK.FREEZE", "key"], ["STOCK.FENCE", "key", "f"], ["STOCK.INFO", "key"],
+    ]
+    for words in calls { try master.redis.call(words) }
+    try replica.server.waitForSync(with: master.server)
+    var seen: [[String]] = []
+    for (stage, link) in zip([master, replica], links) {
+      try stage.redis.call("ECHO", "the end")
+      var lines: [String] = []
+      while lines.last?.hasSuffix("\"the end\"") != true { lines.append(try #require(link.receive().text)) }
+      seen.append(lines.compactMap { line in line.split(separator: "\"").dropFirst().first.map(String.init) })
+    }
+    #expect(seen[0].filter { $0.hasPrefix("STOCK.") } == calls.map { $0[0] as? String })
+    #expect(seen[1].filter { $0.hasPrefix("STOCK.") } == [String](repeating: "STOCK.APPLY", count: 6))
+  }
+
   @Test("In a transaction and in a script each change is one STOCK.APPLY, all between one MULTI and EXEC")
   func transactions() throws {
     let stock = try Stage()

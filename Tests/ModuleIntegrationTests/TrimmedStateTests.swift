@@ -67,6 +67,30 @@ import Testing
     #expect(try stock.numbers("key", "held", "sold") == [0, 2])
   }
 
+  @Test("A record of a trimmed purchase has the user that it names, wherever the bucket is carried")
+  func recordedUser() throws {
+    let stock = try Stage(.init(appendOnly: true, rdbPreamble: false, tcp: true))
+    let replica = try Stage(.init(replicaOf: stock.server))
+    try stock("CREATE", "key", 10)
+    for token in ["a", "b", "c"] { try stock("DEDUCT", "key", "u", token, 1) }
+    try stock("TRIM", "key", 4)
+    #expect(try stock("RECORD", "key", "u", "a", 1, "cancelled") == .status("OK", 8, 5))
+    #expect(try stock("RECORD", "key", "u", "b", 1, "rejected") == .status("OK", 8, 6))
+    #expect(try stock("CANCEL", "key", "c") == .status("OK", 9, 7))
+    let users = try #require(stock("LOG", "key", 4).elements).map { $0[3] }
+    #expect(users == ["u", "u", .null])
+    let readings = try stock.readings("key", tokens: ["a", "b", "c"])
+    try replica.server.waitForSync(with: stock.server)
+    #expect(try replica.readings("key", tokens: ["a", "b", "c"]) == readings)
+    #expect(try stock.redis.call("DEBUG", "RELOAD") == .ok)
+    #expect(try stock.readings("key", tokens: ["a", "b", "c"]) == readings)
+    try stock.redis.call("BGREWRITEAOF")
+    try stock.waitForRewrite()
+    try stock.server.kill9()
+    try stock.server.restart()
+    #expect(try stock.again().readings("key", tokens: ["a", "b", "c"]) == readings)
+  }
+
   @Test("Whatever is trimmed when, every way of carrying the bucket gives an equal one")
   func carried() throws {
     let stock = try Stage(.init(appendOnly: true, rdbPreamble: false, tcp: true))

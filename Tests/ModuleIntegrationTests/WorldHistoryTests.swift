@@ -167,8 +167,9 @@ private final class World {
       let numbers = [event[0], event[4], event[5], event[6]].map { $0?.integer }
       try #require(numbers == [sequence, wanted.to - wanted.from, wanted.from, wanted.to], "\(event): \(comment)")
       try #require(event[1]?.text == wanted.action && event[2]?.text == wanted.token, "\(event): \(comment)")
-      // The user may be gone with a trimmed event.
-      let isGone = (wanted.token.flatMap { model.purchases[$0]?.sequence } ?? .max) <= model.trimmed
+      // The user may be gone with a trimmed event, unless the command names it.
+      let first = wanted.token.flatMap { model.purchases[$0]?.sequence } ?? .max
+      let isGone = first <= model.trimmed && wanted.action != "record"
       try #require(event[3]?.text == wanted.user || isGone && event[3] == .null, "\(event): \(comment)")
     }
   }

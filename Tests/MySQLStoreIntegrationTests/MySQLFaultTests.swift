@@ -245,6 +245,38 @@ struct MySQLFaultTests {
     await store.close()
   }
 
+  @Test(
+    "A batch that is larger than any message the server takes goes out in several, with array parameters or without",
+    arguments: [true, false]
+  )
+  func smallPackets(usesArrays: Bool) async throws {
+    let server = try await startServer(.init(flushLogAtCommit: 0, lines: ["max-allowed-packet=32768"]))
+    let fixture = try await MySQLFixture.make(MySQLStoreOptions(usesArrays: usesArrays), on: server)
+    let store = try await fixture.openStore()
+    _ = try await store.create(makeSale(stock: 1_000))
+    let orders = try (0..<600).map { number in
+      let name = "\(number)-" + String(repeating: "x", count: 120)
+      return try makeOrder(name, user: name)
+    }
+    #expect(try await store.record(orders, as: .held, rejecting: true).allSatisfy { $0 == .recorded })
+    // The rows are looked up by their tokens, get their sequences, and then another state.
+    var position = LogPosition(epoch: 7, sequence: 0)
+    for state in [OrderState.held, .sold] {
+      let steps = orders.enumerated().map { index, order in
+        LogBatch.Step(
+          sequence: position.sequence + Int64(index) + 1,
+          entry: .purchased(order, state: state, storeIfMissing: false)
+        )
+      }
+      let bucket = BucketID(sku: try makeSale().sku, index: 0)
+      position = try await store.follow(LogBatch(bucket: bucket, from: position, steps: steps)).position
+    }
+    let rows = try await fixture.sql("SELECT COUNT(*), MIN(sequence), MAX(sequence) FROM orders WHERE state = 'sold'")
+    #expect(rows == "600\t1\t600\n")
+    #expect(try await store.totals(of: makeSale().sku)?.stock == 400)
+    await store.close()
+  }
+
   @Test("A call is carried out though the client library blocks: readers go on while a writer waits")
   func blocking() async throws {
     let fixture = try await MySQLFixture.make(MySQLStoreOptions(connectionsMax: 3, lockWaitMs: 20_000))

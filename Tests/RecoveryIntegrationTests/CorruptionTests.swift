@@ -90,6 +90,37 @@ struct CorruptionTests {
     await shop.close()
   }
 
+  @Test(
+    "of a restock that was cut short are mended, and the same restock again oversells nothing",
+    .timeLimit(.minutes(5)),
+    arguments: [ShopPlan.Database.sqlite, .mariaDB]
+  )
+  func restockCutShort(database: ShopPlan.Database) async throws {
+    let shop = try await Shop(ShopPlan(path: .combined, buckets: 3, database: database, stock: 12))
+    try await shop.createSale()
+    let key = SaleAudit.key(Shop.skuText, 1)
+    try await aside { _ = try shop.server.call("STOCK.FREEZE", key) }
+    let minus = try Token("minus")
+    await #expect(throws: DoorbusterError.self) {
+      try await shop.doorbuster.restock(shop.sku, token: minus, quantity: -3)
+    }
+    try await aside { _ = try shop.server.call("STOCK.THAW", key) }
+    let repaired = try await shop.doorbuster.reconcile(shop.sku, repair: true, settings: Shop.books)
+    #expect(
+      repaired.findings.map(\.subject) == [
+        .restockUndecided(minus, quantity: -3), .unitsOnSale(inBuckets: 11, inDatabase: 12),
+      ]
+    )
+    await #expect(throws: DoorbusterError.self) {
+      try await shop.doorbuster.restock(shop.sku, token: minus, quantity: -3)
+    }
+    #expect(try await shop.doorbuster.books(shop.sku).isBalanced)
+    try await shop.doorbuster.restock(shop.sku, token: Token("minus again"), quantity: -3)
+    let books = try await shop.doorbuster.books(shop.sku)
+    #expect(books.isBalanced && books.unitsOnSale == 9)
+    await shop.close()
+  }
+
   /// A sale that has come to rest, with units left.
   private func soldShop(_ plan: ShopPlan, _ seed: UInt64) async throws -> Shop {
     let shop = try await Shop(plan)
@@ -134,6 +165,8 @@ extension BooksFinding.Subject {
     case .ordersMissing(let bucket, let units): "\(units) units of bucket \(bucket) have no order"
     case .databaseStock: "the stock"
     case .unitsOnSale: "the units on sale"
+    case .restockUndecided(let token, _): "restock \(token)"
+    case .termsDiffer(let bucket, _, _): "terms of bucket \(bucket)"
     case .transferHalf(let transfer, _): "half of \(transfer.name)"
     case .transferDiffers(let name, _, _, _): "\(name) differs"
     }

@@ -77,7 +77,7 @@ struct FlushTests {
   /// One buyer has all that a buyer may have, and the database knows it.
   private func buyToTheLimit(_ shop: Shop) async throws {
     for number in 0..<2 {
-      let outcome = await shop.doorbuster.purchase(try collected(shop, "collected-\(number)", Self.limit / 2))
+      let outcome = try await shop.answer(to: collected(shop, "collected-\(number)", Self.limit / 2))
       guard case .accepted = outcome else { throw TestServerError.launch("\(outcome)") }
     }
     try await eventually("the collector's orders") { try shop.rows()["collected-1"] != nil }
@@ -88,7 +88,7 @@ struct FlushTests {
   }
 
   private func expectLimit(_ shop: Shop) async throws {
-    let outcome = await shop.doorbuster.purchase(try collected(shop, "one-too-many", 1))
+    let outcome = try await shop.answer(to: collected(shop, "one-too-many", 1))
     guard case .refused(.limit, _) = outcome else {
       Issue.record("\(outcome)")
       return
@@ -100,7 +100,7 @@ struct FlushTests {
     #expect(rows.count > 60)
     for (token, row) in rows where row.state != "cancelled" {
       let purchase = try Purchase(sku: shop.sku, user: UserID(row.user), token: Token(token), quantity: row.quantity)
-      let outcome = await shop.doorbuster.purchase(purchase)
+      let outcome = try await shop.answer(to: purchase)
       switch (row.state, outcome) {
       case ("sold", .accepted(_, _, isRepeat: true)), ("held", .held(_, _, _, isRepeat: true)): continue
       // Confirmed meanwhile.
@@ -110,7 +110,7 @@ struct FlushTests {
     }
     for (token, row) in rows where row.state == "cancelled" {
       let purchase = try Purchase(sku: shop.sku, user: UserID(row.user), token: Token(token), quantity: row.quantity)
-      #expect(await shop.doorbuster.purchase(purchase) == .cancelled, "\(token)")
+      #expect(try await shop.answer(to: purchase) == .cancelled, "\(token)")
     }
   }
 

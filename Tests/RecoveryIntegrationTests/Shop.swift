@@ -171,6 +171,20 @@ final class Shop: Sendable {
     }
   }
 
+  /// What the buyer hears at last: on a busy machine a call's deadline may pass before it is sent, and it is made again.
+  func answer(to purchase: Purchase, holdMs: Int64? = nil) async throws -> PurchaseOutcome {
+    var outcome = PurchaseOutcome.unknown("not asked yet")
+    try await eventually("an answer to \(purchase.token)") {
+      outcome = await doorbuster.purchase(purchase, holdMs: holdMs)
+      switch outcome {
+      case .accepted, .held, .refused, .cancelled: return true
+      case .unknown: return false
+      case .failed(let error): return !error.isTransient
+      }
+    }
+    return outcome
+  }
+
   /// Waits until nothing is on its way. A bucket that is out of reach or frozen is.
   func waitUntilSettled() async throws {
     try await eventually("the end of all that is on its way") {

@@ -163,6 +163,17 @@ import Testing
     }
   }
 
+  @Test("A pipeline that is larger than all buffers is answered, though its first replies come before its end is sent")
+  func largePipeline() async throws {
+    let server = try RedisServer.plain()
+    try await withClient(server.unixURL) { client in
+      let text = RedisCommand.Argument(String(repeating: "x", count: 10_000))
+      let replies = try await client.pipeline((0..<2_000).map { _ in ["ECHO", text] }).value
+      let lengths = Set(replies.map { $0.bytes?.count })
+      #expect(replies.count == 2_000 && lengths == [10_000])
+    }
+  }
+
   @Test("A transaction is all or nothing; what its commands say is told")
   func transactions() async throws {
     let server = try RedisServer.plain()

@@ -34,6 +34,36 @@ import Testing
     #expect(machine.tick(commandsWait: true, now: at(50)) == .giveUp)
   }
 
+  @Test("Addresses share the time to connect, and the attempt ends with the last of them")
+  mutating func addresses() {
+    var machine = machine()
+    _ = machine.tick(commandsWait: true, now: at(0))
+    // Resolving the name has taken a while.
+    machine.tries(addressesLeft: 2, now: at(10))
+    #expect(machine.wakeUp(commandsWait: true) == at(30))
+    #expect(machine.tick(commandsWait: true, now: at(29)) == .none)
+    #expect(machine.tick(commandsWait: true, now: at(30)) == .tryNextAddress)
+    machine.tries(addressesLeft: 1, now: at(30))
+    #expect(machine.wakeUp(commandsWait: true) == at(50))
+    #expect(machine.tick(commandsWait: true, now: at(49)) == .none)
+    #expect(machine.tick(commandsWait: true, now: at(50)) == .giveUp)
+    machine.failed(now: at(50), using: &longest)
+    #expect(machine.tick(commandsWait: true, now: at(60)) == .connect)
+    #expect(machine.tick(commandsWait: true, now: at(109)) == .none)
+  }
+
+  @Test("Each attempt begins with another address")
+  mutating func rotation() {
+    var machine = machine()
+    var orders: [[Int]] = []
+    for _ in 0..<4 {
+      orders.append(machine.order([4, 6, 8]))
+      machine.failed(now: at(0), using: &longest)
+    }
+    #expect(orders == [[4, 6, 8], [6, 8, 4], [8, 4, 6], [4, 6, 8]])
+    #expect(machine.order([Int]()) == [])
+  }
+
   @Test("Waits double up to the longest, and are short again after the first answer, not after the greeting")
   mutating func waits() {
     var machine = machine()

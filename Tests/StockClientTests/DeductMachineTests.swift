@@ -46,9 +46,9 @@ import Testing
     ])
   }
 
-  @Test("DUPLICATE after a loss is not called a repeat: it may be this call's own sending")
+  @Test("DUPLICATE after a loss is called a repeat: an earlier call may have taken the token, and only held it")
   func lostThenDuplicate() {
-    let accepted = Action.finish(.accepted(remaining: 9, sequence: 4, isRepeat: false))
+    let accepted = Action.finish(.accepted(remaining: 9, sequence: 4, isRepeat: true))
     play([(noReply, .deduct(attempt: 1)), (reply(.duplicate, 9, 4), accepted)])
     play([(reply(.duplicate, 9, 4, afterLoss: true), accepted)])
   }
@@ -72,7 +72,7 @@ import Testing
       play(lost + [refusing, (reply(.ok, 3, 8), refused)])
       play(lost + [refusing, (reply(.duplicate, 3, 8), refused)])
       let live = (reply(.live, 2, 7), Action.lookUp(attempt: 0))
-      let mine = Action.finish(.accepted(remaining: 2, sequence: 7, isRepeat: false))
+      let mine = Action.finish(.accepted(remaining: 2, sequence: 7, isRepeat: true))
       let mismatch = StockError(.tokenMismatch, "the token was first sent with another user or quantity")
       play(lost + [refusing, live, (.found(.thisPurchase), mine)])
       play(
@@ -138,7 +138,7 @@ import Testing
     ]
     play(asking + [(reply(.ok, 3, 8), .fail(error))])
     play(asking + [(reply(.duplicate, 3, 8), .fail(error))])
-    let accepted = Action.finish(.accepted(remaining: 3, sequence: 8, isRepeat: false))
+    let accepted = Action.finish(.accepted(remaining: 3, sequence: 8, isRepeat: true))
     play(asking + [(reply(.live, 3, 8), .lookUp(attempt: 0)), (.found(.thisPurchase), accepted)])
     let readOnly = StockError(.readOnly, "READONLY")
     play(asking + [(.failed(readOnly, afterLoss: false), .finish(.unknown("READONLY")))])

@@ -25,10 +25,10 @@ import Testing
     }
   }
 
-  @Test("A reply lost, and the resend a duplicate: accepted")
+  @Test("A reply lost, and the resend a duplicate: accepted, maybe by an earlier call")
   func lostThenDuplicate() async throws {
     try await Dialogue.run([.hangUp, .status("DUPLICATE", 8, 3)]) { dialogue in
-      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: true))
     }
   }
 
@@ -45,7 +45,7 @@ import Testing
       .hangUp, .status("SOLDOUT"), .status("LIVE", 0, 3), .record(user: "user-1"),
     ]
     try await Dialogue.run(script) { dialogue in
-      expect(try await dialogue.deduct(), is: .accepted(remaining: 0, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 0, sequence: 3, isRepeat: true))
       #expect(dialogue.peer.commands == ["STOCK.DEDUCT", "STOCK.DEDUCT", "STOCK.FENCE", "STOCK.GET"])
     }
   }
@@ -96,7 +96,7 @@ import Testing
   func lostThenError() async throws {
     let oom = ScriptedPeer.Reaction.error("OOM command not allowed when used memory > 'maxmemory'.")
     try await Dialogue.run([.hangUp, oom, .status("LIVE", 8, 3), .record(user: "user-1")]) { dialogue in
-      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: false))
+      expect(try await dialogue.deduct(), is: .accepted(remaining: 8, sequence: 3, isRepeat: true))
     }
     try await Dialogue.run([.hangUp, oom, .status("OK", 8, 3)]) { dialogue in
       let error = await dialogue.error { _ throws(StockError) in try await dialogue.deduct() }

@@ -51,6 +51,18 @@ import Testing
     #expect(heard.withLock { $0 } == expected)
   }
 
+  @Test("THAW without an epoch is sent once: a second one would also end what the operator's freeze had hidden")
+  func thawsOnce() async throws {
+    try await Dialogue.run([.hangUp]) { dialogue in
+      let error = await dialogue.error { client throws(StockError) in try await client.thaw(Sample.bucket, epoch: nil) }
+      #expect(error?.code == .replyLost)
+      #expect(dialogue.peer.commands == ["STOCK.THAW"])
+    }
+    try await Dialogue.run([.hangUp, .ok]) { dialogue in
+      try await dialogue.client.thaw(Sample.bucket, epoch: 77)
+    }
+  }
+
   @Test("RECORD gives each status its outcome; a shortage after a lost reply may be the first sending's doing")
   func outcomes() async throws {
     let script: [ScriptedPeer.Reaction] = [

@@ -9,7 +9,10 @@ struct BoundsTests {
   /// A bucket whose total of cancelled units is full.
   private func full(_ quantity: Int64 = 9, limit: Int64 = 0) -> Bucket {
     var bucket = Bucket.sample(quantity, limit: limit)
-    expect(&bucket, .record(user: "x", token: "full", quantity: Self.most, as: .cancelled), .ok, quantity, 2)
+    // No command may do so, but another version's may have.
+    var payload = PayloadBuilder()
+    payload.event(.recordCancelled, 2, to: quantity, quantity: Self.most, token: "full", user: "x")
+    #expect(bucket.apply(payload.bytes) == .none)
     return bucket
   }
 
@@ -62,7 +65,7 @@ struct BoundsTests {
   @Test("The latest deadline is 2^53, one later is an overflow, and a clock before 1970 is read as 1970")
   func deadlines() throws {
     var bucket = Bucket.sample(9)
-    expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 999), .overflow)
+    expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 999), .holdTooLong)
     expect(&bucket, .deduct(user: "u", token: "a", quantity: 1, hold: Self.most - 1000), .ok, 8, 2)
     expect(&bucket, .deduct(user: "u", token: "b", quantity: 1, hold: Self.most), .ok, 7, 3, now: .min)
     expect(&bucket, .deduct(user: "u", token: "c", quantity: 1, hold: 5), .ok, 6, 4, now: -1)
@@ -84,7 +87,7 @@ struct BoundsTests {
     var bucket = Bucket.sample(1)
     bucket.play(.deduct(user: "u", token: "h", quantity: 1, hold: 10))
     let outcome = bucket.play(.deduct(user: "v", token: "x", quantity: 1, hold: Self.most), now: 1010)
-    #expect(outcome.fault == .overflow && outcome.changed && outcome.turn == .onSale)
+    #expect(outcome.fault == .holdTooLong && outcome.changed && outcome.turn == .onSale)
     var replica = try Bucket.restored(from: Bucket.sample(1).payloads())
     #expect(replica.play(.deduct(user: "u", token: "h", quantity: 1, hold: 10)).status == .ok)
     #expect(replica.apply(bucket.lastChange) == .none)
@@ -121,6 +124,21 @@ struct BoundsTests {
     expect(&bucket, .record(user: "u", token: "b", quantity: 1, as: .rejected), .overflow)
     expect(&bucket, .add(token: "s", quantity: -1), .overflow)
     expect(&bucket, .cancel(token: "b"), .ok, 2, 6)
+  }
+
+  @Test("A record of what was cancelled elsewhere leaves room for all that is given back here")
+  func recordedCancelled() {
+    var bucket = Bucket.sample(10)
+    expect(&bucket, .deduct(user: "u", token: "h", quantity: 3, hold: 200), .ok, 7, 2)
+    expect(&bucket, .deduct(user: "u", token: "s", quantity: 2), .ok, 5, 3)
+    for quantity in [Self.most, Self.most / 2 + 1] {
+      expect(&bucket, .record(user: "x", token: "y", quantity: quantity, as: .cancelled), .cancelledTooMuch)
+    }
+    expect(&bucket, .record(user: "x", token: "y", quantity: Self.most / 2, as: .cancelled), .ok, 5, 4)
+    expect(&bucket, .record(user: "x", token: "z", quantity: 1, as: .cancelled), .cancelledTooMuch)
+    expect(&bucket, .cancel(token: "s"), .ok, 7, 5)
+    #expect(bucket.play(.expire(count: 9), now: 2000).changed)
+    expectBooks(bucket, available: 10, cancelled: Self.most / 2 + 5)
   }
 
   @Test("What is cancelled stops at 2^53 for every way of cancelling")

@@ -55,12 +55,42 @@ struct HoldTests {
     expectBooks(bucket, available: 0, sold: 4, cancelled: 4, added: -1, transferredOut: 1)
   }
 
+  private func records(_ quantity: Int64) -> [Play] {
+    let purchases = [Recording.held, .sold, .rejected].map { state in
+      Play.record(user: "v", token: "lost", quantity: quantity, as: state)
+    }
+    return purchases + [
+      .recordTransfer(transfer: "T", direction: .outgoing, peer: 1, quantity: quantity),
+      .recordRestock(token: "r", quantity: -quantity),
+    ]
+  }
+
+  @Test("A record of what took units expires what it needs; in a frozen bucket it is sold out instead")
+  func recorded() throws {
+    for play in records(2) {
+      var bucket = Bucket.sample(2)
+      for token in ["a", "b"] { bucket.play(hold(token)) }
+      expect(&bucket, play, .soldOut, 0, 0, now: 1009)
+      bucket.play(.freeze)
+      expect(&bucket, play, .soldOut, 0, 0, now: 1010)
+      bucket.play(.thaw())
+      expect(&bucket, play, .ok, 0, 8, now: 1010)
+      #expect(try bucket.events(after: 5, count: 9).map(\.action) == [.expire, .expire, .record], "\(play)")
+      expectBalance(bucket)
+    }
+    var bucket = Bucket.sample(1)
+    bucket.play(hold("a"))
+    expect(&bucket, .record(user: "v", token: "lost", quantity: 1, as: .cancelled), .ok, 0, 3, now: 1010)
+    expect(&bucket, .recordTransfer(transfer: "T", direction: .incoming, peer: 1, quantity: 1), .ok, 1, 4, now: 1010)
+    #expect(bucket.known(token: bytes("a"))?.state == .held)
+  }
+
   @Test("What holds that are due can't make up for is refused without expiring any")
   func vain() {
     var bucket = Bucket.sample(3)
     bucket.play(hold("a", 1))
     bucket.play(hold("b", 1, for: 99))
-    for play in [Play.deduct(user: "v", token: "c", quantity: 3), .add(token: "r", quantity: -3)] {
+    for play in [.deduct(user: "v", token: "c", quantity: 3), .add(token: "r", quantity: -3)] + records(3) {
       let outcome = bucket.play(play, now: 1010)
       #expect(outcome.status == .soldOut && !outcome.changed && outcome.remaining == 1)
     }
@@ -75,6 +105,18 @@ struct HoldTests {
     expect(&bucket, .withdraw(transfer: "T", quantity: 2, to: 1), .soldOut, 0, 0, now: 1009)
     expect(&bucket, .withdraw(transfer: "T", quantity: 1, to: 1), .ok, 1, 5, now: 1010)
     expectBooks(bucket, available: 1, held: 1, cancelled: 2, transferredOut: 1)
+  }
+
+  @Test("A withdrawal ends a thousand holds at most, and moves what is there then")
+  func boundedWithdrawal() {
+    var bucket = Bucket.sample(3000)
+    for index in 0..<3000 { bucket.play(hold("h\(index)")) }
+    let outcome = bucket.play(.withdraw(transfer: "T", quantity: 3000, to: 1), now: 1010)
+    #expect(outcome.status == .ok && outcome.remaining == 1000 && outcome.events == 1001)
+    #expect(bucket.play(.withdraw(transfer: "U", quantity: 700, to: 1), now: 1010).events == 701)
+    // What needs more gets it.
+    #expect(bucket.play(.deduct(user: "v", token: "all", quantity: 1300), now: 1010).events == 1301)
+    expectBooks(bucket, available: 0, sold: 1300, cancelled: 3000, transferredOut: 1700)
   }
 
   @Test("A hold of its own that is due is over for DEDUCT, CONFIRM and FENCE, and CANCEL cancels it")

@@ -27,7 +27,7 @@ extension ReferenceModel {
     case .recordRestock(let token, let quantity): recordRestock(token, quantity, now)
     case .freeze: freeze(now)
     case .thaw(let epoch): thaw(epoch, now)
-    case .freezeAnew(let reason, _): freezeAnew(reason, choices)
+    case .freezeAnew(let reason, let seed): freezeAnew(reason, seed, choices)
     case .expire(let count): expire(count, now)
     case .trim(let keeping): trim(keeping: keeping)
     }
@@ -64,7 +64,7 @@ extension ReferenceModel {
     }
     guard makeAvailable(quantity, now) else { return refused(.soldOut) }
     let expires = hold == 0 ? 0 : Self.clock(now) + hold
-    if expires > Self.most { return Reply(fault: .overflow) }
+    if expires > Self.most { return Reply(fault: .holdTooLong) }
     let state: PurchaseState = hold == 0 ? .sold : .held
     return take(token, user, quantity, state, expires, hold == 0 ? .deduct : .hold, now)
   }
@@ -110,13 +110,14 @@ extension ReferenceModel {
     let offSale = recording == .rejected ? quantity : 0
     guard let known = tokens[token] else {
       let needed = recording == .cancelled ? 0 : quantity
-      if needed > available { return refused(.soldOut) }
+      guard makeAvailable(needed, now) else { return refused(.soldOut) }
+      if recording == .cancelled, cancelled + quantity > Self.most / 2 { return Reply(fault: .cancelledTooMuch) }
       return take(token, user, quantity, state, 0, .record, offSale: offSale, now)
     }
     if known.user == nil { return refused(.duplicate, known.first) }
     guard known.user == user, known.quantity == quantity else { return Reply(fault: .tokenMismatch) }
     if rank(known.state) >= rank(state) { return refused(.duplicate, known.first) }
-    return commit(.record, token, userLeft(of: known), now) {
+    return commit(.record, token, user, now) {
       $0.move(token, to: state)
       $0.added -= offSale
     }
@@ -187,8 +188,12 @@ extension ReferenceModel {
     return quantity <= available
   }
 
-  private mutating func expireUntilAvailable(_ quantity: Int64, _ now: Int64) {
-    while quantity > available, let next = dueHolds(now).first { expire(next, now) }
+  private mutating func expireUntilAvailable(_ quantity: Int64, _ now: Int64, count: Int = .max) {
+    var rest = count
+    while quantity > available, rest > 0, let next = dueHolds(now).first {
+      expire(next, now)
+      rest -= 1
+    }
   }
 
   private mutating func expire(_ count: Int64, _ now: Int64) -> Reply {
@@ -217,7 +222,7 @@ extension ReferenceModel {
     if let known = restocks[token] {
       return known.quantity == quantity ? refused(.duplicate, known.first) : Reply(fault: .tokenMismatch)
     }
-    if quantity < 0, -quantity > available { return refused(.soldOut) }
+    if quantity < 0 { guard makeAvailable(-quantity, now) else { return refused(.soldOut) } }
     return restock(.record, token, quantity, now)
   }
 
@@ -247,7 +252,7 @@ extension ReferenceModel {
       return Reply(status: .duplicate, remaining: known.quantity, sequence: Int64(known.event))
     }
     if isFrozen { return Reply(status: .frozen) }
-    expireUntilAvailable(quantity, now)
+    expireUntilAvailable(quantity, now, count: 1000)
     let moved = min(quantity, available)
     if moved == 0 { return Reply(status: .soldOut) }
     var reply = make(.withdraw, name, .outgoing, moved, peer, now)
@@ -269,7 +274,7 @@ extension ReferenceModel {
       }
       return refused(.duplicate, known.event)
     }
-    if direction == .outgoing, quantity > available { return refused(.soldOut) }
+    if direction == .outgoing { guard makeAvailable(quantity, now) else { return refused(.soldOut) } }
     return make(action, name, direction, quantity, peer, now)
   }
 
@@ -327,9 +332,12 @@ extension ReferenceModel {
     }
   }
 
-  private mutating func freezeAnew(_ reason: FreezeReason, _ choices: Choices) -> Reply {
-    guard choices.epoch != epoch, choices.epoch >= 1, choices.epoch <= Self.most else { return Reply(status: nil) }
+  private mutating func freezeAnew(_ reason: FreezeReason, _ seed: UInt64, _ choices: Choices) -> Reply {
+    // The same freeze once more stays in its epoch.
+    let isRight = (choices.epoch == epoch) == (seed == freezeSeed)
+    guard isRight, choices.epoch >= 1, choices.epoch <= Self.most else { return Reply(status: nil) }
     frozen = reason
+    freezeSeed = seed
     epoch = choices.epoch
     return refused(.ok)
   }

@@ -55,6 +55,8 @@ struct ReferenceModel {
   var epoch: Int64 = 7
   var isFrozenByOperator = false
   var frozen: FreezeReason
+  /// Of the last freeze of all buckets.
+  var freezeSeed: UInt64?
   var tokens: [String: Entry] = [:]
   var restocks: [String: Entry] = [:]
   /// In order of making.

@@ -17,6 +17,16 @@ struct TrimTests {
     return bucket
   }
 
+  @Test("A trim is refused for want of addresses by the holds among its events alone")
+  func addresses() throws {
+    var bucket = Self.sold(1000)
+    bucket.held = HeldTokens(pieceMax: 3)
+    #expect(try bucket.trim(to: 1001) == 1001)
+    for index in 0..<400 { bucket.play(.deduct(user: "u", token: "h\(index)", quantity: 1, hold: 10)) }
+    #expect(throws: StockError(fault: .overflow)) { try bucket.trim(to: 1401) }
+    #expect(try bucket.trim(to: 1200) == 199)
+  }
+
   @Test("A trimmed purchase is known by its user and quantity, wherever it lies in a large table")
   func known() throws {
     var bucket = Self.sold(70_000)

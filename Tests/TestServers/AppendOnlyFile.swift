@@ -26,6 +26,14 @@ public enum AppendOnlyFile {
     try handle.close()
   }
 
+  /// Writes other commands into the newest incremental file of a server that is down, in place of what it has.
+  public static func replace(of server: RedisServer, by commands: [[[UInt8]]]) throws {
+    guard let file = try files(of: server).last else {
+      throw TestServerError.launch("the server in \(server.directory.path) has no append-only file")
+    }
+    try Data(commands.flatMap { RawRedis.encode($0) }).write(to: URL(fileURLWithPath: file))
+  }
+
   /// Base and incremental files, in their order.
   private static func files(of server: RedisServer) throws -> [String] {
     let directory = server.directory.file("appendonlydir")

@@ -105,6 +105,9 @@
     X(STOCK_FAULT_TRANSFER, transferMismatch, "TRANSFERMISMATCH",                                                      \
       "the transfer is known with another peer, direction or quantity")                                                \
     X(STOCK_FAULT_OVERFLOW, overflow, "OVERFLOW", "a total would pass 9007199254740992, or the log is full")           \
+    X(STOCK_FAULT_HOLD, holdTooLong, "OVERFLOW", "a hold must end by 9007199254740992, in milliseconds since 1970")    \
+    X(STOCK_FAULT_CANCELLED, cancelledTooMuch, "OVERFLOW",                                                             \
+      "with it more than 4503599627370496 units would ever have been cancelled here")                                  \
     X(STOCK_FAULT_AHEAD, ahead, "AHEAD", "the position is beyond the bucket's last event")                             \
     X(STOCK_FAULT_TRIMMED, trimmed, "TRIMMED", "events after the position are gone")                                   \
     X(STOCK_FAULT_EPOCH, epochMismatch, "EPOCHMISMATCH", "the bucket is in another epoch")                             \
@@ -306,8 +309,9 @@ stock_outcome stock_expire(stock_bucket *bucket, int64_t count, int64_t now);
 // overflow.
 stock_fault stock_trim(stock_bucket *bucket, int64_t sequence, int64_t epoch, int64_t *dropped);
 
-// The freeze of all buckets of a server: each gets the reason and a new epoch, which follows from its old one and the
-// seed. No event is made and nothing of the bucket is to be propagated; the payload of the freeze is, once.
+// The freeze of all buckets of a server: each gets the reason and a new epoch, which follows from the random seed and
+// its hash key, so that applied twice it changes nothing more. No event is made and nothing of the bucket is to be
+// propagated; the payload of the freeze is, once.
 void stock_freeze_anew(stock_bucket *bucket, stock_freeze_reason reason, uint64_t seed);
 size_t stock_encode_freeze(stock_freeze_reason reason, uint64_t seed, void *buffer);
 // False where the payload is no such freeze.

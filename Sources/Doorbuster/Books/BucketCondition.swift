@@ -28,10 +28,7 @@ enum BucketCondition: Hashable, Sendable {
       )
       return
     }
-    let isFollowed = position.map {
-      $0.epoch == info.epoch && $0.sequence <= info.logLast && $0.sequence >= info.logFirst - 1
-    }
-    let isSound = isFollowed ?? false
+    let isSound = position?.isFollowed(in: info) ?? false
     switch info.frozen {
     case nil: self = isSound ? .sound : .strayed
     case .operator: self = .stoppedByOperator(isSound: isSound)
@@ -47,6 +44,13 @@ enum BucketCondition: Hashable, Sendable {
     case .sound, .foreign, .stoppedByOperator(isSound: true): false
     case .lost, .frozen, .strayed, .stoppedByOperator(isSound: false): true
     }
+  }
+}
+
+extension LogPosition {
+  /// Whether the bucket's log goes on from here.
+  func isFollowed(in info: BucketInfo) -> Bool {
+    epoch == info.epoch && sequence <= info.logLast && sequence >= info.logFirst - 1
   }
 }
 
@@ -80,13 +84,6 @@ struct SaleCondition: Hashable, Sendable {
     return nil
   }
 
-  /// How long a thaw must wait. After a promotion the old master may still be taking writes; after any loss, purchases
-  /// that were accepted before it may still be about to be committed.
-  func grace(_ settings: RecoverySettings) -> Duration {
-    let isPromoted = buckets.contains(.frozen(.promotion))
-    return isPromoted ? max(settings.promotionGrace, settings.restartGrace) : settings.restartGrace
-  }
-
   private func indices(where isWanted: (BucketCondition) -> Bool) -> [Int] {
     buckets.indices.filter { isWanted(buckets[$0]) }
   }
@@ -108,6 +105,15 @@ public struct RecoverySettings: Sendable {
   public var holdMax: Duration = .seconds(900)
 
   public init() {}
+
+  /// How long the thaw of such a bucket must wait. After a promotion, which an operator's freeze may hide, the old master may
+  /// still be taking writes; after any loss, purchases that were accepted before it may still be about to be committed.
+  func grace(of reason: FrozenReason?) -> Duration {
+    switch reason {
+    case .promotion, .operator: max(promotionGrace, restartGrace)
+    case .create, .load, nil: restartGrace
+    }
+  }
 
   /// - Throws: ``InvalidInput`` that names the setting.
   func validate() throws(InvalidInput) {

@@ -25,6 +25,8 @@ struct BucketKeeper: Sendable {
 
   /// Buckets asked in one interval; where there are more, each is asked more seldom.
   static let askedMax = 1000
+  /// How long a bucket's answer is waited for.
+  static let answerMax = Duration.seconds(1)
   /// Holds are looked for that often, in intervals.
   static let holdTurns = 5
 
@@ -60,8 +62,11 @@ struct BucketKeeper: Sendable {
             state.end(sale.sku)
           }
         }
-        if turn % Self.holdTurns == 0 {
-          for sale in kept { await endHolds(of: sale) }
+        if turn % Self.holdTurns == 0, state.beginSearch() {
+          group.addTask {
+            for sale in kept { await endHolds(of: sale) }
+            state.endSearch()
+          }
         }
         turn += 1
       }
@@ -70,21 +75,30 @@ struct BucketKeeper: Sendable {
 
   // MARK: Frozen buckets
 
-  /// The sales of which the first frozen bucket is ours.
+  /// The sales of which a frozen bucket is ours, in their order.
   private func frozen(_ sales: [Sale], turn: Int) async -> [Sale] {
-    let ours = sales.flatMap { sale in sale.buckets.filter(isOurs).map { (sale, $0) } }
+    let ours = sales.flatMap { $0.buckets.filter(isOurs) }
     let turns = ours.count / Self.askedMax + 1
-    var found: [Sale] = []
-    for (place, (sale, bucket)) in ours.enumerated() where place % turns == turn % turns {
-      guard found.last?.sku != sale.sku, !state.isWorking(on: sale.sku) else { continue }
-      // A bucket that can't be asked now is asked again.
-      guard let info = try? await stock.info(bucket), info.frozen?.isEndedByCompletion ?? false else { continue }
-      found.append(sale)
-    }
-    return found
+    let asked = ours.enumerated()
+      .filter { place, bucket in place % turns == turn % turns && !state.isWorking(on: bucket.sku) }
+      .map(\.element)
+    let infos = await infos(of: asked)
+    let found = Set(asked.filter { infos[$0]?.frozen?.isEndedByCompletion ?? false }.map(\.sku))
+    return sales.filter { found.contains($0.sku) }
   }
 
-  /// Completes a sale whose buckets are all there.
+  /// The books of the buckets that answer in time. All are asked at once, so that a server that does not answer holds up
+  /// none of the others; its buckets are asked again.
+  private func infos(of buckets: [BucketID]) async -> [BucketID: BucketInfo] {
+    let answers = await clock.all(buckets, by: clock.now.advanced(by: Self.answerMax)) { bucket throws(StockError) in
+      try await stock.info(bucket)
+    }
+    var infos: [BucketID: BucketInfo] = [:]
+    for (bucket, answer) in zip(buckets, answers) { infos[bucket] = try? answer.get() }
+    return infos
+  }
+
+  /// Completes a sale whose buckets are all there. One that is gone is never built here, whenever that is found.
   private func complete(_ sale: Sale) async {
     let access = SaleAccess(sale: sale, stock: stock, orders: orders, clock: clock, settings: settings)
     let backlog = BrokerBacklog(broker: broker, topic: configuration.topic, group: configuration.group)
@@ -92,19 +106,14 @@ struct BucketKeeper: Sendable {
       access,
       broker: sale.path.courier == .messages ? backlog : nil,
       settings: configuration.recovery,
+      mayCreate: false,
       logger: logger,
       progress: { _ in }
     )
     do throws(DoorbusterError) {
       let condition = try await recoverer.condition()
       guard let first = condition.frozen.first, isOurs(access.bucket(first)) else { return }
-      guard condition.lost.isEmpty else {
-        return state.tell(
-          sale.sku,
-          "buckets \(condition.lost) of \(sale.sku) are gone: run recover \(sale.sku)",
-          logger
-        )
-      }
+      try recoverer.requireNoneLost(condition)
       logger.notice("buckets \(condition.frozen) of \(sale.sku) came up frozen, and are completed")
       let report = try await recoverer.run()
       tally.add { $0.completedBuckets += Int64(condition.frozen.count) }
@@ -144,16 +153,14 @@ struct BucketKeeper: Sendable {
     }
   }
 
-  /// Our buckets that have holds and were not searched in their epoch, or whose time has come again.
+  /// Our buckets that answer, have holds and were not searched in their epoch, or whose time has come again.
   private func bucketsToBeSearched(_ access: SaleAccess) async throws(DoorbusterError) -> [Int: Int64] {
     let ours = access.sale.buckets.filter(isOurs)
     guard !ours.isEmpty, (try await access.totals().orders[.held] ?? 0) > 0 else { return [:] }
     var due: [Int: Int64] = [:]
-    for bucket in ours {
-      let info = try await asking(stock: stock) { stock throws(StockError) in try await stock.info(bucket) }
-      if info.held > 0, state.isToBeSearched(bucket, epoch: info.epoch, nowMs: clock.wallMs) {
-        due[bucket.index] = info.epoch
-      }
+    for (bucket, info) in await infos(of: ours)
+    where info.held > 0 && state.isToBeSearched(bucket, epoch: info.epoch, nowMs: clock.wallMs) {
+      due[bucket.index] = info.epoch
     }
     return due
   }
@@ -173,6 +180,7 @@ extension FrozenReason {
 private final class KeeperState: Sendable {
   private struct Values {
     var working: Set<SKU> = []
+    var isSearching = false
     /// What was last told of a sale, so that it is told once.
     var told: [SKU: String] = [:]
     /// In which epoch a bucket was searched for holds, and when it is to be searched again.
@@ -187,6 +195,16 @@ private final class KeeperState: Sendable {
   func end(_ sku: SKU) { values.withLock { _ = $0.working.remove(sku) } }
 
   func isWorking(on sku: SKU) -> Bool { values.withLock { $0.working.contains(sku) } }
+
+  /// False while holds are searched for.
+  func beginSearch() -> Bool {
+    values.withLock { values in
+      defer { values.isSearching = true }
+      return !values.isSearching
+    }
+  }
+
+  func endSearch() { values.withLock { $0.isSearching = false } }
 
   func tell(_ sku: SKU, _ text: String, _ logger: Logger) {
     let isNew = values.withLock { values in

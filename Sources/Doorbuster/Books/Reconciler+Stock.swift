@@ -3,6 +3,18 @@ import Stock
 
 /// Units: those in transfers, and those on sale.
 extension Reconciler {
+  // MARK: Limit and window
+
+  mutating func checkTerms() async throws(DoorbusterError) {
+    guard try await !access.deviantTerms().isEmpty else { return }
+    // The database comes first, so what differs now may be a change on its way.
+    try await access.wait(access.settings.settle)
+    for (index, info, terms) in try await access.deviantTerms() {
+      if repairs { try await access.apply(terms, in: index) }
+      add(.termsDiffer(bucket: index, info, inDatabase: terms), .bucket, repairs ? .repaired : .reported)
+    }
+  }
+
   // MARK: Transfers
 
   mutating func checkTransfers() async throws(DoorbusterError) {
@@ -58,16 +70,29 @@ extension Reconciler {
 
   mutating func checkUnitsOnSale() async throws(DoorbusterError) {
     guard let before = try await access.persistentUnitsOnSale() else { return }
+    let undecided = BegunRestock.unfinished(among: try await access.restocks()).filter { !$0.isRefused }
     var outcome = BooksFinding.Outcome.reported
     if repairs {
       let rest = try await access.balanceUnitsOnSale()
       outcome = rest == 0 ? .repaired : .left("\(rest) units could not be evened out: they are sold")
+    }
+    for restock in undecided {
+      add(.restockUndecided(restock.token, quantity: restock.quantity), .bucket, repairs ? .repaired : .reported)
     }
     add(.unitsOnSale(inBuckets: before.inBuckets, inDatabase: before.inDatabase), .bucket, outcome)
   }
 }
 
 extension SaleAccess {
+  /// The buckets whose terms are not the database's, and those.
+  fileprivate func deviantTerms() async throws(DoorbusterError) -> [(Int, BucketInfo, SaleTerms)] {
+    let terms = try await terms()
+    return try await infos().enumerated().compactMap { index, info in
+      guard let info, !info.hasTerms(terms) else { return nil }
+      return (index, info, terms)
+    }
+  }
+
   /// What is on sale, where the sums differ and go on doing so: a restock or a withdrawal under way is no difference.
   func persistentUnitsOnSale() async throws(DoorbusterError) -> UnitsOnSale? {
     var last: Int64?
@@ -100,12 +125,13 @@ extension SaleAccess {
     return nil
   }
 
-  /// Makes the units on sale what the database says: restocks that a bucket lost are written in by their tokens; what is
-  /// left is added to, or taken from, the buckets whose books deviate. The tokens of that are made of what a bucket had
-  /// when it was read, so that two who do it at once do it once; one that was spent on the same books long ago makes
-  /// nothing change, and the next attempt takes another.
+  /// Makes the units on sale what the database says: what restocks have taken and are not to keep is given back; restocks
+  /// that a bucket lost are written in by their tokens; what is left is added to, or taken from, the buckets whose books
+  /// deviate. The tokens of that are made of what a bucket had when it was read, so that two who do it at once do it once;
+  /// one that was spent on the same books long ago makes nothing change, and the next attempt takes another.
   /// - Returns: the difference that is left.
   func balanceUnitsOnSale(unexplainedIn unexplained: Int = 0) async throws(DoorbusterError) -> Int64 {
+    try await endUnfinishedRestocks()
     for restock in try await restocks() {
       for bucket in sale.buckets { _ = try await writeIn(restock, bucket.index) }
     }

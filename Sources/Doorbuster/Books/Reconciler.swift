@@ -49,6 +49,7 @@ struct Reconciler {
     if repairs { try await recountQuietly() }
     if access.sale.path != .database {
       try await requireBuckets()
+      try await checkTerms()
       try await checkTransfers()
       try await checkUnitsOnSale()
       try await takeCuts()

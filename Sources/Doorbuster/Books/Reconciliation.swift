@@ -18,6 +18,11 @@ public struct BooksFinding: Hashable, Sendable {
     case databaseStock(stock: Int64, byRows: Int64)
     /// The buckets have put more or fewer units on sale than the database's sale and restocks make.
     case unitsOnSale(inBuckets: Int64, inDatabase: Int64)
+    /// A restock of so many units (negative) was begun and never decided, while the units on sale differ: they may be its
+    /// own. Repeating it completes it; its repair gives its units back, and spends its token.
+    case restockUndecided(Token, quantity: Int64)
+    /// A bucket sells with another limit, or in another window, than the database's sale: a change did not reach it.
+    case termsDiffer(bucket: Int, BucketInfo, inDatabase: SaleTerms)
     /// A transfer whose half is missing in a bucket: never deposited, or lost.
     case transferHalf(Transfer, missingIn: Int)
     /// A transfer that its two buckets know with different quantities.

@@ -13,40 +13,46 @@ struct Recoverer {
   let access: SaleAccess
   let broker: BrokerBacklog?
   let settings: RecoverySettings
+  /// Whether buckets that are gone are built anew. They may just be looked for on the wrong server, which people must say.
+  let mayCreate: Bool
   let logger: Logger
   let progress: @Sendable (BooksProgress) -> Void
   var report: Recovery
-  private var isGraceOver = false
+  /// The epoch in which each bucket was seen last, and when it was seen first in it: each loss has a grace of its own.
+  private var seen: [Int: (epoch: Int64, since: ContinuousClock.Instant)] = [:]
 
-  /// How often it begins anew where buckets lose data again and again.
+  /// How often it begins anew where buckets lose data, or get orders, again and again.
   private static let roundsMax = 5
 
   init(
     _ access: SaleAccess,
     broker: BrokerBacklog?,
     settings: RecoverySettings,
+    mayCreate: Bool,
     logger: Logger,
     progress: @escaping @Sendable (BooksProgress) -> Void
   ) {
     self.access = access
     self.broker = broker
     self.settings = settings
+    self.mayCreate = mayCreate
     self.logger = logger
     self.progress = progress
     report = Recovery(sku: access.sku)
   }
 
-  /// - Throws: ``DoorbusterError`` `saleDiffers` where a bucket is another sale's; `stock`, `orders`, `messaging`. What was
-  ///   written until then stays, buckets stay frozen, and the same call goes on.
+  /// - Throws: ``DoorbusterError`` `saleDiffers` where a bucket is another sale's; `bucketLost` where one is gone that may
+  ///   not be built; `stock`, `orders`, `messaging`. What was written until then stays, buckets stay frozen, and the same
+  ///   call goes on.
   mutating func run() async throws(DoorbusterError) -> Recovery {
     for round in 1... {
       do throws(DoorbusterError) {
         try await recover()
         return report
       } catch {
-        let hasLostAgain = error.hasStockCode(.epochMismatch) || error.isNoBucket || error.hasStockCode(.logAhead)
-        guard hasLostAgain, round < Self.roundsMax else { throw error }
-        logger.notice("buckets of \(access.sku) lost data while they were completed: \(error.message)")
+        let isBegunAnew = error.hasStockCode(.epochMismatch) || error.isNoBucket || error.hasStockCode(.logAhead)
+        guard isBegunAnew, round < Self.roundsMax else { throw error }
+        logger.notice("the completion of \(access.sku) begins anew: \(error.message)")
       }
     }
     return report
@@ -55,6 +61,7 @@ struct Recoverer {
   /// One round over all that needs work.
   private mutating func recover() async throws(DoorbusterError) {
     let found = try await condition()
+    try requireNoneLost(found)
     if report.buckets.isEmpty { report.buckets = found.buckets.map { _ in .sound } }
     for index in found.needingWork {
       switch found.buckets[index] {
@@ -67,7 +74,7 @@ struct Recoverer {
     guard !found.needingWork.isEmpty else { return }
     for index in found.lost { try await create(index) }
     let work = try await workList(found.needingWork)
-    try await waitOut(found)
+    try await waitOut(work)
     try await applyTerms(work)
     try await writeInUnits(work, isLast: false)
     try await drainMessages()
@@ -86,6 +93,13 @@ struct Recoverer {
       throw DoorbusterError(.saleDiffers, "bucket \(access.bucket(foreign.index)) is another sale's: \(foreign.reason)")
     }
     return condition
+  }
+
+  /// - Throws: `bucketLost` where buckets are gone that may not be built.
+  func requireNoneLost(_ condition: SaleCondition) throws(DoorbusterError) {
+    guard mayCreate || condition.lost.isEmpty else {
+      throw .bucketLost(access.sku, "buckets \(condition.lost) of \(access.sku) are gone")
+    }
   }
 
   func show(_ step: String, _ done: Int64, of total: Int64?) {
@@ -111,38 +125,33 @@ struct Recoverer {
     }
   }
 
-  /// The buckets to be worked on, with their epochs of now.
+  /// The buckets to be worked on, with their epochs and the database's positions of now.
   private func workList(_ indices: [Int]) async throws(DoorbusterError) -> RecoveryWork {
     var work = RecoveryWork()
+    work.positions = try await access.positions()
     for index in indices { work.infos[index] = try await access.info(index) }
     return work
   }
 
-  private mutating func waitOut(_ condition: SaleCondition) async throws(DoorbusterError) {
-    guard !isGraceOver else { return }
-    let grace = condition.grace(settings)
+  /// Waits for the end of the buckets' graces, each from its discovery.
+  private mutating func waitOut(_ work: RecoveryWork) async throws(DoorbusterError) {
+    let now = access.clock.now
+    var end = now
+    for (index, info) in work.sorted {
+      if seen[index]?.epoch != info.epoch { seen[index] = (info.epoch, now) }
+      guard let since = seen[index]?.since else { continue }
+      end = max(end, since.advanced(by: settings.grace(of: info.frozen)))
+    }
+    guard end > now else { return }
+    let grace = now.duration(to: end)
     show("s until the servers that failed have stopped", max(1, grace.wholeMs / 1000), of: nil)
-    if grace > .zero { try await access.wait(grace) }
-    isGraceOver = true
+    try await access.wait(grace)
   }
 
-  /// The database's terms are the sale's; they may have changed since the bucket's last write.
+  /// The terms may have changed since the bucket's last write.
   private func applyTerms(_ work: RecoveryWork) async throws(DoorbusterError) {
-    let sale = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.sale(access.sku) }
-    guard let terms = sale?.terms else { throw .unknownSale(access.sku) }
-    for (index, info) in work.sorted {
-      guard info.limit != terms.limit || info.opensMs != terms.opensMs || info.closesMs != terms.closesMs else {
-        continue
-      }
-      try await access.askStock { stock throws(StockError) in
-        try await stock.schedule(
-          access.bucket(index),
-          limit: terms.limit,
-          opensMs: terms.opensMs,
-          closesMs: terms.closesMs
-        )
-      }
-    }
+    let terms = try await access.terms()
+    for (index, info) in work.sorted where !info.hasTerms(terms) { try await access.apply(terms, in: index) }
   }
 
   /// What was committed and not recorded yet carries purchases that a bucket may have lost: they must be orders before
@@ -159,22 +168,25 @@ struct Recoverer {
   }
 
   /// The log is followed anew, in its new epoch: from the first event that an order may have to hear of.
+  ///
+  /// Only if the database is where it was before its orders were read: a worker may have read events that the bucket lost,
+  /// and have stored them since, as orders that were not written in. From then on it is refused them.
   private func replacePositions(_ work: RecoveryWork) async throws(DoorbusterError) {
     for (index, info) in work.sorted {
       let bucket = access.bucket(index)
-      let old = try await access.askDatabase { orders throws(OrderStoreError) in try await orders.position(of: bucket) }
+      let old = work.positions[index]
       let now = try await access.info(index)
       guard now.epoch == info.epoch else { throw .epochChanged(bucket) }
-      let isFollowed = old.map {
-        $0.epoch == now.epoch && $0.sequence <= now.logLast && $0.sequence >= now.logFirst - 1
-      }
-      guard isFollowed != true else { continue }
+      guard old?.isFollowed(in: now) != true else { continue }
       let new = try await access.firstPosition(index, now)
       let held = try await access.askDatabase { orders throws(OrderStoreError) in
         try await orders.replacePosition(of: bucket, old, with: new)
       }
+      if held == new { continue }
       // Another one may have come first, and been followed since.
-      guard held?.epoch == info.epoch else { throw .epochChanged(bucket) }
+      guard let held, held.epoch == info.epoch, held.sequence <= (try await access.info(index)).logLast else {
+        throw .positionMoved(bucket)
+      }
     }
   }
 
@@ -202,6 +214,8 @@ struct Recoverer {
 /// The buckets that a round works on, and their books when it began: their epochs above all.
 struct RecoveryWork: Hashable, Sendable {
   var infos: [Int: BucketInfo] = [:]
+  /// The database's, before any of its orders was read.
+  var positions: [Int: LogPosition] = [:]
 
   var sorted: [(Int, BucketInfo)] { infos.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 
@@ -228,6 +242,12 @@ struct BrokerBacklog: Sendable {
 extension DoorbusterError {
   static func epochChanged(_ bucket: BucketID) -> DoorbusterError {
     DoorbusterError(StockError(.epochMismatch, "bucket \(bucket) is in another epoch than when its completion began"))
+  }
+
+  static func positionMoved(_ bucket: BucketID) -> DoorbusterError {
+    DoorbusterError(
+      StockError(.epochMismatch, "the database has followed bucket \(bucket) on since its completion began")
+    )
   }
 }
 

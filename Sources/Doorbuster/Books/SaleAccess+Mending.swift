@@ -78,4 +78,26 @@ extension SaleAccess {
   func confirm(_ token: Token, in index: Int) async throws(DoorbusterError) -> ConfirmOutcome {
     try await askStock { stock throws(StockError) in try await stock.confirm(token, in: bucket(index)) }
   }
+
+  // MARK: Limit and window
+
+  /// Of this moment. The database's are the sale's; a bucket's follow.
+  func terms() async throws(DoorbusterError) -> SaleTerms {
+    let sale = try await askDatabase { orders throws(OrderStoreError) in try await orders.sale(sku) }
+    guard let sale else { throw .unknownSale(sku) }
+    return sale.terms
+  }
+
+  func apply(_ terms: SaleTerms, in index: Int) async throws(DoorbusterError) {
+    try await askStock { stock throws(StockError) in
+      try await stock.schedule(bucket(index), limit: terms.limit, opensMs: terms.opensMs, closesMs: terms.closesMs)
+    }
+  }
+}
+
+extension BucketInfo {
+  /// Whether it sells with this limit in this window.
+  func hasTerms(_ terms: SaleTerms) -> Bool {
+    limit == terms.limit && opensMs == terms.opensMs && closesMs == terms.closesMs
+  }
 }

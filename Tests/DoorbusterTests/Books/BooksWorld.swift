@@ -151,6 +151,8 @@ extension BooksFinding.Subject {
     case .ordersMissing(_, let units): "orders missing for \(units)"
     case .databaseStock(let stock, let byRows): "stock \(stock), by rows \(byRows)"
     case .unitsOnSale(let inBuckets, let inDatabase): "on sale \(inBuckets), in database \(inDatabase)"
+    case .restockUndecided(_, let quantity): "restock of \(quantity) undecided"
+    case .termsDiffer(let bucket, _, _): "terms of bucket \(bucket)"
     case .transferHalf(let transfer, _): "transfer half \(transfer.direction)"
     case .transferDiffers: "transfer differs"
     }
@@ -160,7 +162,8 @@ extension BooksFinding.Subject {
     switch self {
     case .purchaseWithoutOrder(let record, _), .purchaseOfAnotherOrder(let record, _, _): record.token
     case .orderWithoutPurchase(let order), .orderDiffers(let order, _, _, _): order.order.purchase.token
-    case .ordersMissing, .databaseStock, .unitsOnSale, .transferHalf, .transferDiffers: nil
+    case .restockUndecided(let token, _): token
+    case .ordersMissing, .databaseStock, .unitsOnSale, .termsDiffer, .transferHalf, .transferDiffers: nil
     }
   }
 }

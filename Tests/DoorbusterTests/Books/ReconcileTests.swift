@@ -206,6 +206,18 @@ struct ReconcileTests {
     try await expect(books, ["order without purchase t7 → bucket"])
   }
 
+  // MARK: Limit and window
+
+  @Test("names the bucket that a closing or a limit did not reach, and tells it")
+  func terms() async throws {
+    let books = try await sale()
+    try books.change(1) { bucket in bucket.terms.closesMs = 77 }
+    try await expect(books, ["terms of bucket 1 → bucket"])
+    #expect(books.bucket(1)?.terms.closesMs == 0)
+    for index in 0..<2 { try books.change(index) { bucket in bucket.terms.limit = 3 } }
+    try await expect(books, ["terms of bucket 0 → bucket", "terms of bucket 1 → bucket"])
+  }
+
   // MARK: Units on sale
 
   @Test("writes a restock in that a bucket has lost")

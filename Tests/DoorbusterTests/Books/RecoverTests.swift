@@ -104,6 +104,25 @@ struct RecoverTests {
     try await expectRecovered(books)
   }
 
+  @Test("A replica that is promoted while its sale is completed has a grace of its own")
+  func promotedMeanwhile() async throws {
+    let books = try await sale()
+    let (first, second) = (books.id(0), books.id(1))
+    for id in [first, second] { books.world.stock.comeUp(id, .load) }
+    books.servers.with { state in
+      state.before = { step, state in
+        guard step == .thaw(second), state.stock.buckets[second]?.frozen == .load else { return }
+        state.stock.comeUp(second, .promotion)
+      }
+    }
+    let beganMs = books.world.nowMs
+    let report = try await recover(books)
+    #expect(report.isComplete && report.buckets == [.completed, .completed, .sound])
+    let settings = RecoverySettings()
+    #expect(books.world.nowMs - beganMs >= (settings.restartGrace + settings.promotionGrace).wholeMs)
+    try await expectRecovered(books)
+  }
+
   @Test("Halves of transfers that a bucket lost are written in from the other one's")
   func transfers() async throws {
     let books = try await sale()
@@ -147,6 +166,31 @@ struct RecoverTests {
     books.world.stock.comeUp(books.id(source), .promotion)
     let report = try await recover(books)
     #expect(report.isComplete && report.findings.isEmpty && report.transfers == 1 && report.orders == [.cancelled: 1])
+    try await expectRecovered(books)
+  }
+
+  @Test("An order that a worker stores from lost events, behind the page of its token, is written in as well")
+  func lateBatch() async throws {
+    let books = try await sale()
+    let purchase = try Sample.purchase("a-late", user: "late", quantity: 2)
+    let bucket = books.id(books.home(purchase))
+    let position = try #require(books.world.orders.positions[bucket])
+    let order = Order(purchase: purchase, bucket: bucket.index, createdAtMs: books.world.nowMs)
+    let step = LogBatch.Step(
+      sequence: position.sequence + 1,
+      entry: .purchased(order, state: .sold, storeIfMissing: true)
+    )
+    let batch = LogBatch(bucket: bucket, from: position, steps: [step])
+    books.world.stock.comeUp(bucket, .load)
+    books.servers.with { state in
+      state.before = { call, state in
+        guard case .orders(after: .some) = call else { return }
+        _ = try? state.orders.follow(batch)
+      }
+    }
+    let report = try await recover(books)
+    #expect(try books.row("a-late")?.state == .sold)
+    #expect(report.isComplete && report.orders == [.sold: 1])
     try await expectRecovered(books)
   }
 

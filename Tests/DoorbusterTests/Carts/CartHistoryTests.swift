@@ -120,6 +120,44 @@ struct CartHistoryTests {
     #expect(state(hat) == .sold && state(shoe) == .cancelled)
   }
 
+  @Test(
+    "A sold line of a cart that is sent again stays sold, though the reply of its hold was lost and another is back"
+  )
+  func sentAgain() throws {
+    world.work(in: worker)
+    buy()
+    _ = world.run(forMs: 2_000) { [cart] world in
+      cart.purchases.allSatisfy { world.orders.orders[.init(sku: $0.sku, token: $0.token)]?.state == .sold }
+    }
+    carts.cancelAsked(cart.token)
+    purchases.cancelAsked(cart.token)
+    let nowMs = world.nowMs
+    try change(shoe) { bucket throws(StockError) in
+      _ = try bucket.cancel(shoe.token, fence: false, offSale: false, nowMs: nowMs)
+    }
+    world.fates["another", default: [:]][1] = .silent
+    buy(in: Process("another"))
+    settle()
+    #expect(carts.heard[cart]?.last == .cancelled(shoe))
+    #expect(state(hat) == .sold && state(shoe) == .cancelled)
+    #expect(world.stock.buckets[world.home(of: hat)]?.sold == 1)
+  }
+
+  @Test("A hold whose reply was lost is given back by the check of its half message, long before it ends")
+  func lostHold() throws {
+    try takeShoes(untilMs: 200_000)
+    call(1, .silent)
+    world.work(in: worker)
+    buy()
+    _ = world.run(forMs: 9_000)
+    #expect(carts.heard[cart] == [.refused(.soldOut, shoe, remaining: 0)])
+    #expect(world.stock.buckets[world.home(of: hat)]?.held == 1 && !world.broker.halves.isEmpty)
+    _ = world.run(forMs: 10_000)
+    #expect(world.stock.buckets[world.home(of: hat)]?.available == 5)
+    settle()
+    #expect(state(hat) == .cancelled && state(shoe) == nil)
+  }
+
   @Test("Units that the database does not have leave the sale, and the cart's other lines go back on sale")
   func short() {
     world.orders.stock[shoe.sku] = 1

@@ -209,6 +209,18 @@ struct CartMachineTests {
     #expect(failing.held(.refused(.soldOut, remaining: 0)) == .answer(outcome, rollBack: nil))
   }
 
+  @Test("gives nothing back that it is not sure to have taken itself: what is sold, and a hold whose reply was lost")
+  func givesBackOnlyItsOwn() {
+    for sold in [PurchaseState.sold, .held] {
+      var machine = holding()
+      #expect(machine.held(tookBefore) == .lookUp(line: 0))
+      #expect(machine.found(Sample.record(hat, sold)) == .hold(line: 1))
+      // The check-back gives back what is held, unless the cart is sold.
+      let half = sold == .sold ? half : nil
+      #expect(machine.held(.cancelled) == .answer(.cancelled(shoe), rollBack: half))
+    }
+  }
+
   @Test(
     "of a token that has bought one of its lines without the others is an error that says so",
     arguments: [true, false]

@@ -58,8 +58,11 @@ extension ModelServers {
   }
 
   func add(_ token: Token, quantity: Int64, to bucket: BucketID) async throws(StockError) -> AddOutcome {
-    try self.bucket(bucket) { bucket throws(StockError) in
-      try bucket.add(token, quantity: quantity, nowMs: clock.wallMs)
+    try stock { state throws(StockError) in
+      if let refusal = state.refusedRestocks[bucket] { throw refusal }
+      return try state.stock.with(bucket) { bucket throws(StockError) in
+        try bucket.add(token, quantity: quantity, nowMs: clock.wallMs)
+      }
     }
   }
 
@@ -112,7 +115,10 @@ extension ModelServers {
   }
 
   func thaw(_ bucket: BucketID, epoch: Int64?) async throws(StockError) {
-    try self.bucket(bucket) { bucket throws(StockError) in try bucket.thaw(epoch: epoch, nowMs: clock.wallMs) }
+    try stock { state throws(StockError) in
+      state.before(.thaw(bucket), &state)
+      try state.stock.with(bucket) { bucket throws(StockError) in try bucket.thaw(epoch: epoch, nowMs: clock.wallMs) }
+    }
   }
 
   func record(_ entry: LostEntry, in bucket: BucketID) async throws(StockError) -> LostEntryOutcome {

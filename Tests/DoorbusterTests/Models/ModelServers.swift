@@ -19,6 +19,19 @@ final class ModelServers: StockService, MessageBroker, OrderStore {
     /// From this call on (counted from 0) nothing is answered; with `carriesOut`, that call is still carried out.
     var cutOff: (at: Int, carriesOut: Bool)?
     var isSubscribed = false
+    /// The sales whose next claim of buckets fails.
+    var failingClaims: Set<SKU> = []
+    /// What buckets' servers answer to a restock.
+    var refusedRestocks: [BucketID: StockError] = [:]
+    /// Called before such a call is carried out.
+    var before: @Sendable (Step, inout State) -> Void = { _, _ in }
+  }
+
+  /// Calls at which a test may let something happen.
+  enum Step: Hashable {
+    case positions
+    case orders(after: Token?)
+    case thaw(BucketID)
   }
 
   let state = Mutex(State())

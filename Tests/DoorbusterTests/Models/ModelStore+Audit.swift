@@ -76,7 +76,8 @@ extension ModelServers {
     limit: Int
   ) async throws(OrderStoreError) -> [StoredOrder] {
     try orders { state throws(OrderStoreError) in
-      state.orders.page(of: sku, bucket: bucket, after: token, limit: limit)
+      state.before(.orders(after: token), &state)
+      return state.orders.page(of: sku, bucket: bucket, after: token, limit: limit)
     }
   }
 
@@ -103,7 +104,8 @@ extension ModelServers {
 
   func positions(of sku: SKU) async throws(OrderStoreError) -> [Int: LogPosition] {
     try orders { state throws(OrderStoreError) in
-      state.orders.positions.reduce(into: [:]) { if $1.key.sku == sku { $0[$1.key.index] = $1.value } }
+      state.before(.positions, &state)
+      return state.orders.positions.reduce(into: [:]) { if $1.key.sku == sku { $0[$1.key.index] = $1.value } }
     }
   }
 
@@ -124,7 +126,10 @@ extension ModelServers {
     for worker: String,
     leaseMs: Int64
   ) async throws(OrderStoreError) -> BucketClaim {
-    let sale = try orders { state throws(OrderStoreError) in state.orders.sales[sku] }
+    let sale = try orders { state throws(OrderStoreError) in
+      guard state.failingClaims.remove(sku) == nil else { throw OrderStoreError(.unavailable, "a deadlock") }
+      return state.orders.sales[sku]
+    }
     guard let sale else { throw OrderStoreError(.unknownProduct, "there is no sale of \(sku)") }
     return BucketClaim(buckets: Array(0..<sale.terms.buckets), workers: 1)
   }
