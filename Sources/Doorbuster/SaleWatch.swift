@@ -13,7 +13,7 @@ struct SaleWatch: Sendable {
   let intervalMs: Int64
   let logger: Logger
   /// Shared by all watches of a process, so that each sale is told of once.
-  let elsewhere: SalesElsewhere
+  var elsewhere = SalesElsewhere()
 
   /// Waits for a sale of some kind; false where the task was cancelled before there was one.
   func first(where isWanted: (Sale) -> Bool) async -> Bool {
