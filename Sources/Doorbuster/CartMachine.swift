@@ -10,6 +10,8 @@ import Stock
 ///   back from here: the worker that gets the message ends the cart as a whole, or records it as a whole.
 /// - *Accepted* only after the broker acknowledged the commit, or the same message sent again as a plain one, and
 ///   after every line's confirmation.
+/// - Where all lines are sold, a message that has them is committed already, as only then are lines confirmed. No second one
+///   is sent: if this cart is a part of that one's, the worker would take them for two carts of one token.
 /// - Lines are held one after the other, in the same order by all carts.
 /// - Nothing is given back before one line's token is over for good: a line that can't be had is fenced first. Else another
 ///   attempt of the token could buy the cart meanwhile, and a cancel on its way would take a line out of it.
@@ -184,6 +186,7 @@ struct CartMachine {
       state = .holding(half)
       return .hold(line: standings.count)
     }
+    if standings.allSatisfy({ $0 == .sold }) { return answer(.accepted(lines, isRepeat: true), rollBack: half) }
     state = .committing(half)
     return .commit(half)
   }

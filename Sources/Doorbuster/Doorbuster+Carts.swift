@@ -7,7 +7,8 @@ extension Doorbuster {
   /// decision, and a confirmation of each. It never leaves one product bought and another not.
   ///
   /// Sent again with the same token, a cart that was accepted hears so and takes nothing. A cart that was refused after
-  /// its first line is over, and needs a new token; so does one whose token bought other lines. The products must be
+  /// its first line is over, and needs a new token; so does one whose token bought some of its lines and others not. A cart
+  /// that is a part of what its token has bought hears `accepted` as a repeat, as all its lines are. The products must be
   /// on sale on the paths `redis-mq` or `combined`, as the decision is a message's.
   /// - Parameter isFirstAttempt: whether the caller knows that this token was never sent before; then a product that is
   ///   known to be sold out is answered in process.

@@ -117,9 +117,10 @@ extension Doorbuster {
     do throws(OrderStoreError) {
       switch try await orders.sell(purchase, holdMs: holdMs, nowMs: nowMs) {
       case .accepted(.held, let remaining, let isRepeat):
-        let expiresMs = isRepeat ? try await orders.order(purchase.sku, token: purchase.token)?.expiresAtMs : nil
         return .held(
-          expiresMs: expiresMs ?? nowMs.addingClamped(holdMs ?? 0),
+          expiresMs: isRepeat
+            ? try await orders.order(purchase.sku, token: purchase.token)?.expiresAtMs
+            : holdMs.map { nowMs.addingClamped($0) },
           remaining: remaining,
           sequence: 0,
           isRepeat: isRepeat

@@ -21,6 +21,7 @@ public final class Doorbuster: Service {
   let directory = SaleDirectory()
   let puller: Puller
   private let rollBacks: RollBackQueue
+  private let elsewhere = SalesElsewhere()
 
   /// - Throws: ``InvalidInput`` for a setting outside its bounds; so for a purchase deadline that is not shorter than
   ///   the broker's first check.
@@ -49,6 +50,7 @@ public final class Doorbuster: Service {
       stock: stock,
       broker: broker,
       orders: orders,
+      sales: saleWatch,
       clock: clock,
       configuration: configuration,
       logger: logger
@@ -60,16 +62,22 @@ public final class Doorbuster: Service {
     CheckBack(
       stock: stock,
       broker: broker,
-      sales: SaleWatch(
-        orders: orders,
-        servers: stock.serversText,
-        clock: clock,
-        intervalMs: configuration.upkeepInterval.wholeMs,
-        logger: logger
-      ),
+      sales: saleWatch,
       clock: clock,
       topic: configuration.topic,
       logger: logger
+    )
+  }
+
+  /// Which sales there are, for one of its services.
+  var saleWatch: SaleWatch {
+    SaleWatch(
+      orders: orders,
+      servers: stock.serversText,
+      clock: clock,
+      intervalMs: configuration.upkeepInterval.wholeMs,
+      logger: logger,
+      elsewhere: elsewhere
     )
   }
 

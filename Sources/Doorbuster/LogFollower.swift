@@ -110,7 +110,7 @@ extension LogFollower {
       case .settle(let settlements):
         follower.tally.add(settlements)
         for settlement in settlements {
-          follower.logger.warning("\(follower.bucket) token \(settlement.order.purchase.token): \(settlement.outcome)")
+          follower.logger.warning("\(follower.bucket): \(settlement.reason)")
         }
         return machine.settled(await settler.settle(settlements))
       case .follow(let batch): return machine.followed(try await store(batch))

@@ -37,7 +37,7 @@ struct PurchaseMachine {
 
     var accepted: PurchaseOutcome { .accepted(remaining: remaining, sequence: sequence, isRepeat: true) }
 
-    func held(untilMs expiresMs: Int64) -> PurchaseOutcome {
+    func held(untilMs expiresMs: Int64?) -> PurchaseOutcome {
       .held(expiresMs: expiresMs, remaining: remaining, sequence: sequence, isRepeat: true)
     }
   }
@@ -129,7 +129,7 @@ struct PurchaseMachine {
     case .sold, nil: return take(first.accepted, half)
     case .cancelled: return answer(.cancelled, rollBack: half)
     case .held:
-      let outcome = first.held(untilMs: record?.expiresMs ?? holdEndsMs ?? 0)
+      let outcome = first.held(untilMs: record?.expiresMs)
       guard let half, !isHold else { return take(outcome, half) }
       // Our half message would make it a sale.
       state = .committing(outcome, rollBack: half)

@@ -11,15 +11,17 @@ public enum PurchaseOutcome: Hashable, Sendable {
   /// The units are kept for the buyer until ``Doorbuster/confirm(_:token:)``, or until `expiresMs` (ms since 1970), when
   /// they go back on sale by themselves. Durable as ``accepted(remaining:sequence:isRepeat:)`` is.
   ///
-  /// Of a repeat, `expiresMs` is the bucket's own. Of a new hold it is counted from the call's start by this process'
+  /// Of a repeat, `expiresMs` is the bucket's own, or nil where the hold has no end: it was written in by a recovery, which
+  /// knows none, and stands until it is confirmed or cancelled. Of a new hold it is counted from the call's start by this process'
   /// clock: but for a difference of the two clocks, it is not after the bucket's.
-  case held(expiresMs: Int64, remaining: Int64, sequence: Int64, isRepeat: Bool)
+  case held(expiresMs: Int64?, remaining: Int64, sequence: Int64, isRepeat: Bool)
   /// Nothing was taken. The same token may be tried again.
   case refused(Refusal, remaining: Int64)
   /// The attempt is over: cancelled, expired, or given up by a check-back. The buyer needs a new token.
   case cancelled
-  /// Answers were lost. If the units were taken, the check-back or the log makes them an order; asking again with the
-  /// same token tells, and never takes twice.
+  /// Answers were lost: if the units were taken, the check-back or the log makes them an order. Or whether enough units are
+  /// left could not be learnt in time: then nothing was taken. Asking again with the same token tells, and never takes
+  /// twice.
   case unknown(String)
   /// This call has taken nothing. (An earlier call of the same token keeps what it has.)
   case failed(DoorbusterError)

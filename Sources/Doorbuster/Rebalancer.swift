@@ -105,14 +105,7 @@ extension Doorbuster {
   /// The service that keeps stock where it is bought. Each call makes a new one.
   /// - Parameter skus: the sales to see to; nil for all that the database knows, new ones included.
   public func rebalancer(of skus: [SKU]? = nil) -> Rebalancer {
-    let sales = SaleWatch(
-      orders: orders,
-      servers: stock.serversText,
-      clock: clock,
-      intervalMs: configuration.upkeepInterval.wholeMs,
-      logger: logger
-    )
-    return Rebalancer(stock: stock, clock: clock, sales: sales, logger: logger, skus: skus)
+    Rebalancer(stock: stock, clock: clock, sales: saleWatch, logger: logger, skus: skus)
   }
 
   /// Looks at the sales once, and does what there is to be done.

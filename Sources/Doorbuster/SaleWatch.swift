@@ -12,15 +12,8 @@ struct SaleWatch: Sendable {
   let clock: any SaleClock
   let intervalMs: Int64
   let logger: Logger
-  private let elsewhere = SalesElsewhere()
-
-  init(orders: any OrderStore, servers: String, clock: any SaleClock, intervalMs: Int64, logger: Logger) {
-    self.orders = orders
-    self.servers = servers
-    self.clock = clock
-    self.intervalMs = intervalMs
-    self.logger = logger
-  }
+  /// Shared by all watches of a process, so that each sale is told of once.
+  var elsewhere = SalesElsewhere()
 
   /// Waits for a sale of some kind; false where the task was cancelled before there was one.
   func first(where isWanted: (Sale) -> Bool) async -> Bool {
@@ -65,7 +58,7 @@ struct SaleWatch: Sendable {
 }
 
 /// The sales on other servers that were told of, so that each is told once.
-private final class SalesElsewhere: Sendable {
+final class SalesElsewhere: Sendable {
   private let skus = Mutex<Set<SKU>>([])
 
   /// True the first time.

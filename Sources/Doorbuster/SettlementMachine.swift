@@ -31,6 +31,20 @@ struct SettlementMachine: Hashable {
     }
   }
 
+  /// What the database has said of the order, as a sentence.
+  var reason: String {
+    let subject = "\(order.purchase.sku) token \(token)"
+    return switch outcome {
+    case .recorded: "\(subject): its order is recorded"
+    case .alreadyRecorded(let state): "\(subject): its order is \(state.rawValue) already"
+    case .rejected: "\(subject): its order is rejected, as the database has no stock for it"
+    case .short(let stock): "\(subject): the database's stock is \(stock), too little for its order"
+    case .conflict(let row): conflictReason(row)
+    case .unknownProduct: "\(subject): the database knows no such product"
+    case .refused(let reason): "\(subject): the database refuses its order: \(reason)"
+    }
+  }
+
   func start() -> Action {
     switch outcome {
     case .recorded: return .done(.acknowledge)

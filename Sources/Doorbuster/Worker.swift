@@ -15,6 +15,7 @@ public final class Worker: Service {
   private let stock: any StockService
   private let broker: any MessageBroker
   private let orders: any OrderStore
+  private let sales: SaleWatch
   private let clock: any SaleClock
   private let configuration: DoorbusterConfiguration
   private let logger: Logger
@@ -24,6 +25,7 @@ public final class Worker: Service {
     stock: any StockService,
     broker: any MessageBroker,
     orders: any OrderStore,
+    sales: SaleWatch,
     clock: any SaleClock,
     configuration: DoorbusterConfiguration,
     logger: Logger
@@ -31,6 +33,7 @@ public final class Worker: Service {
     self.stock = stock
     self.broker = broker
     self.orders = orders
+    self.sales = sales
     self.clock = clock
     self.configuration = configuration
     self.logger = logger
@@ -48,15 +51,8 @@ public final class Worker: Service {
   }
 
   private func work() async throws {
-    let sales = SaleWatch(
-      orders: orders,
-      servers: stock.serversText,
-      clock: clock,
-      intervalMs: configuration.upkeepInterval.wholeMs,
-      logger: logger
-    )
     let claims = BucketClaims(orders: orders, clock: clock, leaseMsMin: configuration.bucketLease.wholeMs)
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    try await withThrowingTaskGroup(of: Void.self) { [sales] group in
       group.addTask { try await self.consume(once: sales) }
       group.addTask { await self.followLogs(sales, claims) }
       group.addTask { await self.keeper(claims).run(sales) }

@@ -35,12 +35,13 @@ public struct OrderFile: Sequence, Sendable {
     func column(_ name: String) throws(HeaderError) -> Int {
       let places = names.indices.filter { names[$0] == Array(name.utf8) }
       guard places.count == 1 else {
-        let found = names.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ",").prefix(200)
         let fault = places.isEmpty ? "has no column" : "has more than one column"
-        throw HeaderError(
-          description: "line \(header.line), the header, \(fault) '\(name)'; it must name token,user,product,quantity, "
-            + "and is '\(found)'"
+        let found = InvalidInput(
+          argument: "the header",
+          value: names.joined(separator: ",".utf8),
+          requirement: "one that names token,user,product,quantity, each once"
         )
+        throw HeaderError(description: "line \(header.line), the header, \(fault) '\(name)': \(found)")
       }
       return places[0]
     }

@@ -64,7 +64,13 @@ extension MessagingError.Code {
 extension MessagingError {
   /// What a driver's error means for a message.
   init(_ error: RedisError) {
-    self.init(Self.code(of: error), "\(error)")
+    let advice = Self.isDenied(error) ? " (the user lacks a right that the broker's scripts need)" : ""
+    self.init(Self.code(of: error), "\(error)\(advice)")
+  }
+
+  /// Of a command in a script the server says in another way than `NOPERM` that the user may not send it.
+  private static func isDenied(_ error: RedisError) -> Bool {
+    error.code == .serverError && error.message.contains("The user executing the script can't")
   }
 
   private static func code(of error: RedisError) -> Code {
@@ -72,6 +78,7 @@ extension MessagingError {
     if error.lostSendings > 0 { return .replyLost }
     switch error.code {
     case .refused: return refusal(error.serverErrorPrefix)
+    case .serverError where isDenied(error): return .notAuthorized
     case .serverError: return answer(error.serverErrorPrefix)
     case .replyLost, .timedOut: return .replyLost
     case .unexpectedReply, .protocolViolation: return .protocolViolation

@@ -93,7 +93,7 @@ struct BenchPatternsCommand: AsyncParsableCommand {
 
   func run() async throws {
     let plot = try plot.map { try PatternsPlot(file: $0) }
-    let given = try database.map { try DatabaseChoice($0) }
+    let given = try database.map { try DatabaseChoice(ServerSetting($0, of: "--database")) }
     if strategies.contains(.inventoryHint), !mariadb, given?.isMySQL != true {
       throw CommandFailure("--strategies has 'inventoryHint'; SQLite knows rowLock and groupCommit")
     }

@@ -6,7 +6,7 @@ import StockClient
 
 /// Where the messages are to be.
 enum BrokerChoice {
-  case own(RedisURL)
+  case own(RedisURL, setting: String)
   /// On the server of the stock; of a list, on its first.
   case onStockServer
   /// A cluster keeps none, and no server was named.
@@ -20,9 +20,9 @@ enum BrokerChoice {
   init(_ choice: ServerChoice, _ stock: RedisServers, _ needs: ServerNeeds) throws {
     if let url = choice.brokerURL {
       do {
-        self = .own(try RedisURL(url))
+        self = .own(try RedisURL(url), setting: choice.brokerSetting)
       } catch {
-        throw CommandFailure("--broker: \(error.message)")
+        throw CommandFailure("\(choice.brokerSetting): \(error.message)")
       }
       return
     }
@@ -44,7 +44,7 @@ enum BrokerChoice {
       RedisStreamsBroker(client, options: checks.brokerOptions, logger: connection.logger)
     }
     switch self {
-    case .own(let url):
+    case .own(let url, let setting):
       let client = try RedisClient(url, configuration: connection)
       let broker = Broker(streams: streams(client), client: client)
       do {
@@ -52,7 +52,7 @@ enum BrokerChoice {
         return broker
       } catch {
         await broker.close()
-        throw CommandFailure("--broker: \(error)")
+        throw CommandFailure("\(setting): \(error)")
       }
     case .onStockServer:
       // It shares the connection and I/O thread, so that a purchase never changes threads.

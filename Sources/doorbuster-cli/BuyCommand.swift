@@ -18,8 +18,8 @@ struct BuyCommand: AsyncParsableCommand {
       With --item, several products are bought together: all of them or none, wherever their buckets are. They must be on \
       sale on the paths redis-mq or combined, each once in a purchase, 32 at most.
 
-      Exit status: 0 accepted or held, now or before; 2 refused (sold out, limit, early, closed, cancelled); 3 unknown, and the \
-      same command tells; 1 an error.
+      Exit status: 0 accepted or held, now or before; 2 refused (sold out, limit, early, closed, frozen) or cancelled; \
+      3 unknown, and the same command tells; 1 an error.
       """
   )
 
@@ -63,8 +63,13 @@ struct BuyCommand: AsyncParsableCommand {
     guard let sku else { return try await buyCart() }
     let purchase = try Purchase(sku: sku, user: user, token: token, quantity: quantity ?? 1)
     let answer = try await Deployment.with(servers.choice, for: sku) { deployment in
-      try BuyAnswer(await deployment.doorbuster.purchase(purchase, holdMs: hold))
+      let sale = try await deployment.orders.sale(sku)
+      return try BuyAnswer(
+        await deployment.doorbuster.purchase(purchase, holdMs: hold),
+        buckets: sale?.terms.buckets ?? 1
+      )
     }
+    if answer.status == 0 { StandardOutput.note(done: "the purchase itself was made: \(answer.outcome)") }
     try answer.print(json: output.json)
     if answer.status != 0 { throw ExitCode(answer.status) }
   }
@@ -82,8 +87,19 @@ struct BuyCommand: AsyncParsableCommand {
     let answer = try await Deployment.with(servers.choice, for: cart.purchases[0].sku) { deployment in
       try CartAnswer(await deployment.doorbuster.purchase(cart: cart))
     }
+    if answer.status == 0 { StandardOutput.note(done: "the purchase itself was made: \(answer.outcome)") }
     try answer.print(json: output.json)
     if answer.status != 0 { throw ExitCode(answer.status) }
+  }
+}
+
+/// When a hold ends, ms since 1970; null, in JSON too, where no end is known.
+struct HoldEnd: Encodable {
+  let ms: Int64?
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let ms { try container.encode(ms) } else { try container.encodeNil() }
   }
 }
 
@@ -93,24 +109,28 @@ struct BuyAnswer: Encodable {
   var outcome: String
   /// Of `held`: whether an earlier attempt of the token holds the units.
   var isRepeat: Bool?
-  /// When the hold ends, ms since 1970.
-  var expires: Int64?
+  /// Of `held`.
+  var expires: HoldEnd?
+  /// Units on sale, after this purchase, in the buyer's bucket; on the path database of the product. Where the outcome is
+  /// soldOut, over all buckets.
   var remaining: Int64?
   var sequence: Int64?
   var reason: String?
   let status: Int32
+  /// Of the sale.
+  private var buckets = 1
 
   private enum CodingKeys: String, CodingKey { case outcome, isRepeat, expires, remaining, sequence, reason }
 
   /// - Throws: the fault of a purchase that has taken nothing.
-  init(_ purchase: PurchaseOutcome) throws {
+  init(_ purchase: PurchaseOutcome, buckets: Int) throws {
     switch purchase {
     case .accepted(let remaining, let sequence, let isRepeat):
       self.init(outcome: isRepeat ? "duplicate" : "accepted", remaining: remaining, sequence: sequence, status: 0)
     case .held(let expiresMs, let remaining, let sequence, let isRepeat):
       self.init(outcome: "held", remaining: remaining, sequence: sequence, status: 0)
       self.isRepeat = isRepeat
-      expires = expiresMs
+      expires = HoldEnd(ms: expiresMs)
     case .refused(let refusal, let remaining):
       self.init(outcome: refusal.rawValue, remaining: remaining, reason: purchase.fault, status: 2)
     case .cancelled:
@@ -120,6 +140,7 @@ struct BuyAnswer: Encodable {
     case .failed(let error):
       throw CommandFailure(error.description)
     }
+    self.buckets = buckets
   }
 
   private init(outcome: String, remaining: Int64? = nil, sequence: Int64? = nil, reason: String? = nil, status: Int32) {
@@ -133,14 +154,18 @@ struct BuyAnswer: Encodable {
   func print(json: Bool) throws {
     if json { return try Output.json(self) }
     switch outcome {
-    case "accepted": Output.line("accepted; \(remaining ?? 0) left")
-    case "duplicate": Output.line("accepted before, by the same token; \(remaining ?? 0) left")
+    case "accepted": Output.line("accepted; \(left)")
+    case "duplicate": Output.line("accepted before, by the same token; \(left)")
     case "held":
       let before = isRepeat == true ? " before, by the same token" : ""
-      Output.line("held\(before) until \(expires ?? 0) ms since 1970; \(remaining ?? 0) left")
+      let end = expires?.ms.map { " until \($0) ms since 1970" } ?? ", without an end that is known"
+      Output.line("held\(before)\(end); \(left)")
     case "soldOut": Output.line("sold out; \(remaining ?? 0) left")
     case "limit": Output.line("refused: the user would exceed the limit")
     default: Output.line("\(outcome)\(reason.map { ": \($0)" } ?? "")")
     }
   }
+
+  /// What other buckets have is moved here when it is wanted.
+  private var left: String { "\(remaining ?? 0) left" + (buckets > 1 ? " in the buyer's bucket" : "") }
 }

@@ -15,11 +15,12 @@ struct CancelCommand: AsyncParsableCommand {
   private struct Answer: Encodable { var outcome: String }
 
   @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
-  @Argument(help: "The purchase's token.", transform: Parse.token) var token: Token
+  @OptionGroup var choice: TokenChoice
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
   func run() async throws {
+    let token = try choice.value
     let outcome = try await Deployment.with(servers.choice, for: sku) { deployment in
       try await deployment.doorbuster.cancel(sku, token: token)
     }
@@ -29,6 +30,7 @@ struct CancelCommand: AsyncParsableCommand {
       case .alreadyCancelled: ("alreadyCancelled", "cancelled before")
       case .unknownToken: ("unknownToken", "no purchase of \(sku) has the token \(token)")
       }
+    if outcome != .unknownToken { StandardOutput.note(done: "the purchase itself is cancelled") }
     if output.json {
       try Output.json(Answer(outcome: word))
     } else {

@@ -15,11 +15,12 @@ struct ConfirmCommand: AsyncParsableCommand {
   private struct Answer: Encodable { var outcome: String }
 
   @Argument(help: "The product.", transform: Parse.sku) var sku: SKU
-  @Argument(help: "The purchase's token.", transform: Parse.token) var token: Token
+  @OptionGroup var choice: TokenChoice
   @OptionGroup var output: OutputOptions
   @OptionGroup var servers: ServerOptions
 
   func run() async throws {
+    let token = try choice.value
     let outcome = try await Deployment.with(servers.choice, for: sku) { deployment in
       try await deployment.doorbuster.confirm(sku, token: token)
     }
@@ -30,6 +31,7 @@ struct ConfirmCommand: AsyncParsableCommand {
       case .cancelled: ("cancelled", "the hold is over, or was cancelled; a new purchase needs a new token", 2)
       case .unknownToken: ("unknownToken", "no purchase of \(sku) has the token \(token)", 2)
       }
+    if status == 0 { StandardOutput.note(done: "the purchase itself is sold") }
     if output.json {
       try Output.json(Answer(outcome: word))
     } else {

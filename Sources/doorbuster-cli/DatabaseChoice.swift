@@ -10,18 +10,18 @@ enum DatabaseChoice: Equatable {
   case mysql(MySQLURL)
 
   /// - Throws: ``CommandFailure``, whose text repeats nothing that may be a password.
-  init(_ url: String) throws {
-    let scheme = try ServerChoice.scheme(of: url, setting: "--database", known: ["sqlite", "mysql"])
-    switch scheme.name {
+  init(_ setting: ServerSetting) throws {
+    let url = setting.url
+    switch try setting.scheme(known: ["sqlite", "mysql"]) {
     case "mysql":
       do throws(OrderStoreError) {
         self = .mysql(try MySQLURL(url))
       } catch {
-        throw CommandFailure("--database: \(error.message)")
+        throw CommandFailure("\(setting.name): \(error.message)")
       }
     default:
       let path = String(url.dropFirst("sqlite:".count))
-      guard !path.isEmpty else { throw CommandFailure("--database names no file; it must be sqlite:PATH") }
+      guard !path.isEmpty else { throw CommandFailure("\(setting.name) names no file; it must be sqlite:PATH") }
       self = .sqlite(path: path)
     }
   }

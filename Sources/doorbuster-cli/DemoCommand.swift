@@ -52,11 +52,7 @@ struct DemoCommand: AsyncParsableCommand {
         Output.note(
           "demo: \(requests) requests for \(stock) units, path \(path.path.rawValue), \(environment.description), seed \(seed)"
         )
-        return try await Deployment.with(
-          environment.choice,
-          needing: .of(path.path),
-          soldOut: SoldOutCache()
-        ) { deployment in
+        return try await Deployment.withRun(environment.choice, needing: .of(path.path)) { deployment in
           let sku = try SKU("demo-\(seed)")
           let terms = SaleTerms(buckets: path.bucketCount)
           let isNew = try await deployment.orders.sale(sku) == nil

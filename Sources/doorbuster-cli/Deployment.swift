@@ -126,6 +126,36 @@ struct Deployment: Sendable {
     return try await deployment.closing(after: body)
   }
 
+  /// As ``with(_:needing:checks:soldOut:logger:_:)``, for a run whose worker looks after all sales of the database: with
+  /// what these need, too.
+  /// - Throws: ``CommandFailure`` also where they need Redis and no server was named or started. One that stands where it
+  ///   stands by default need not be theirs.
+  static func withRun<Result>(
+    _ choice: ServerChoice,
+    needing needs: ServerNeeds,
+    _ body: (Deployment) async throws -> Result
+  ) async throws -> Result {
+    let deployment = try await open(
+      choice,
+      checks: CheckSettings(),
+      logger: quietLogger(),
+      soldOut: SoldOutCache(),
+      unlessTold: needs
+    ) { orders in
+      let others = try await orders.sales().filter { !needs.isSuperset(of: .of($0.path)) }
+      if let sale = others.first, choice.redisURL == nil {
+        throw CommandFailure(
+          """
+          the database has a sale of \(sale.sku) on the path \(sale.path.rawValue), which needs Redis; a run looks after \
+          all sales of its database: name their servers by --redis, or another database
+          """
+        )
+      }
+      return others.reduce(into: needs) { $0.formUnion(.of($1.path)) }
+    }
+    return try await deployment.closing(after: body)
+  }
+
   private func closing<Result>(after body: (Deployment) async throws -> Result) async throws -> Result {
     do {
       let result = try await body(self)
@@ -176,7 +206,7 @@ private struct Servers {
     _ soldOut: SoldOutCache?,
     _ logger: Logger
   ) async throws -> Servers {
-    let stockServers = try redisServers(choice.redisURL ?? Deployment.defaultRedisURL, setting: "--redis")
+    let stockServers = try redisServers(choice.redisURL ?? Deployment.defaultRedisURL, setting: choice.redisSetting)
     let broker = try BrokerChoice(choice, stockServers, needs)
     let connection = RedisClient.Configuration(logger: logger)
     let options = StockClientOptions(soldOut: soldOut)

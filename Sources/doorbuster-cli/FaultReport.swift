@@ -15,14 +15,15 @@ final class FaultReport: Sendable {
     self.progress = progress
   }
 
-  func report(_ purchase: Purchase, _ fault: String) {
+  func report(_ click: Click, _ fault: String) {
     let number = count.withLock { count in
       count += 1
       return count
     }
     guard number <= Self.linesMax else { return }
     progress.clear()
-    Output.note("\(command): token \(purchase.token): \(fault)")
+    let place = click.line.map { "line \($0): " } ?? ""
+    Output.note("\(command): token \(click.purchase.token): \(place)\(fault)")
   }
 
   /// To be called once, after the last request.

@@ -8,5 +8,7 @@ struct MeasuredDatabaseOption: ParsableArguments {
   var database: String?
 
   /// - Throws: ``CommandFailure`` for a URL that is none.
-  func choice() throws -> DatabaseChoice? { try database.map { try DatabaseChoice($0) } }
+  func choice() throws -> DatabaseChoice? {
+    try database.map { try DatabaseChoice(ServerSetting($0, of: "--database")) }
+  }
 }

@@ -91,6 +91,7 @@ struct MessageChoice: ParsableArguments {
       for id in ids where try await deployment.doorbuster.resume(kind, id: id) { count += 1 }
       return count
     }
+    StandardOutput.note(done: "\(count) \(count == 1 ? "message was" : "messages were") sent on")
     if output.json {
       try Output.json(Answer(sentOn: count))
     } else {

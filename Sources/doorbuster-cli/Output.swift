@@ -9,12 +9,13 @@ enum Output {
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    write(try encoder.encode(value) + Data("\n".utf8), to: .standardOutput)
+    StandardOutput.write(try encoder.encode(value) + Data("\n".utf8))
   }
 
-  static func line(_ text: String) { write(Data("\(text)\n".utf8), to: .standardOutput) }
+  static func line(_ text: String) { raw("\(text)\n") }
 
-  static func note(_ text: String) { write(Data("\(text)\n".utf8), to: .standardError) }
+  /// On standard error. Where that can't be written there is nobody left to tell.
+  static func note(_ text: String) { try? FileHandle.standardError.write(contentsOf: Data("\(text)\n".utf8)) }
 
   /// Rows of a label and a value, the values aligned.
   static func table(_ rows: [(String, String)]) {
@@ -41,8 +42,5 @@ enum Output {
   }
 
   /// As it is, at once.
-  static func raw(_ text: String) { write(Data(text.utf8), to: .standardOutput) }
-
-  /// A reader that went away (`| head`) is no failure of ours.
-  private static func write(_ data: Data, to handle: FileHandle) { try? handle.write(contentsOf: data) }
+  static func raw(_ text: String) { StandardOutput.write(Data(text.utf8)) }
 }

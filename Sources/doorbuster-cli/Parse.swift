@@ -9,6 +9,18 @@ enum Parse {
     try refuseRepaired(text, argument: "token")
     return try refusing { () throws(InvalidInput) in try Token(text) }
   }
+  /// A token by its bytes, two hexadecimal digits each.
+  @Sendable static func hexToken(_ text: String) throws -> Token {
+    let digits = text.map { $0.isASCII ? $0.hexDigitValue : nil }
+    guard digits.count % 2 == 0, !digits.contains(nil) else {
+      throw ValidationError("--token-hex is '\(text.prefix(80))'; it must be two hexadecimal digits for each byte")
+    }
+    var bytes: [UInt8] = []
+    for first in stride(from: 0, to: digits.count, by: 2) {
+      bytes.append(UInt8(16 * (digits[first] ?? 0) + (digits[first + 1] ?? 0)))
+    }
+    return try refusing { () throws(InvalidInput) in try Token(bytes: bytes) }
+  }
   @Sendable static func user(_ text: String) throws -> UserID {
     try refuseRepaired(text, argument: "user")
     return try refusing { () throws(InvalidInput) in try UserID(text) }

@@ -41,9 +41,28 @@ struct RebalanceCommand: AsyncParsableCommand {
         return try await group.run()
       }
       let reports = try await deployment.doorbuster.rebalance(wanted, isDry: dryRun)
-      if output.json { return try Output.json(RebalanceView(reports, isDry: dryRun)) }
-      for report in reports { for line in report.lines(isDry: dryRun) { Output.line(line) } }
-      if reports.isEmpty { Output.line("no sale has several buckets: there is nothing to move") }
+      let leftAlone = wanted == nil ? try await Self.salesElsewhere(deployment) : []
+      if output.json {
+        try Output.json(RebalanceView(reports, leftAlone: leftAlone, isDry: dryRun))
+      } else {
+        for report in reports { for line in report.lines(isDry: dryRun) { Output.line(line) } }
+        if reports.isEmpty, leftAlone.isEmpty { Output.line("no sale has several buckets: there is nothing to move") }
+      }
+      for sale in leftAlone { Output.note("rebalance: \(sale.sku) is left alone: \(sale.reason)") }
+      if reports.isEmpty, !leftAlone.isEmpty { throw ExitCode.failure }
+    }
+  }
+
+  /// Sales of several buckets that these servers, or this order of them, are not the ones of.
+  private static func salesElsewhere(_ deployment: Deployment) async throws -> [RebalanceView.LeftAlone] {
+    try await deployment.orders.sales().filter { $0.path != .database && $0.terms.buckets > 1 }.compactMap { sale in
+      guard let servers = sale.servers else { return nil }
+      do throws(StockError) {
+        try deployment.stock.verify(servers: servers)
+        return nil
+      } catch {
+        return RebalanceView.LeftAlone(sku: sale.sku.text, reason: error.message)
+      }
     }
   }
 }
@@ -64,11 +83,19 @@ private struct RebalanceView: Encodable {
     var problem: String?
   }
 
+  struct LeftAlone: Encodable {
+    var sku: String
+    var reason: String
+  }
+
   var dryRun: Bool
   var sales: [Sale]
+  /// Sales on other servers.
+  var leftAlone: [LeftAlone]
 
-  init(_ reports: [RebalanceReport], isDry: Bool) {
+  init(_ reports: [RebalanceReport], leftAlone: [LeftAlone], isDry: Bool) {
     dryRun = isDry
+    self.leftAlone = leftAlone
     sales = reports.map { report in
       Sale(
         sku: report.sku.text,

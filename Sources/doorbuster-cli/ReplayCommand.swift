@@ -37,21 +37,18 @@ struct ReplayCommand: AsyncParsableCommand {
 
   func run() async throws {
     let orders = try readFile()
-    let demand = try demand(of: orders)
+    let survey = OrderFileSurvey(orders)
     let stop = StopSignal()
     let report = try await stop.watching {
       try await RunEnvironment.with(servers.choice, needing: .of(path.path)) { environment in
-        let products = demand.count == 1 ? "1 product" : "\(demand.count) products"
+        let products = survey.demand.count == 1 ? "1 product" : "\(survey.demand.count) products"
         Output.note("replay: \(file), \(products), \(environment.description)")
-        return try await Deployment.with(
-          environment.choice,
-          needing: .of(path.path),
-          soldOut: SoldOutCache()
-        ) { deployment in
-          let skus = demand.keys.sorted { $0.text < $1.text }
-          var new: Set<SKU> = []
-          for sku in skus where try await openSale(of: sku, demand: demand[sku] ?? 0, deployment) { new.insert(sku) }
-          return try await replay(orders, skus, new: new, deployment, stop)
+        return try await Deployment.withRun(environment.choice, needing: .of(path.path)) { deployment in
+          var sales: [OpenedSale] = []
+          for (sku, units) in survey.demand.sorted(by: { $0.key.text < $1.key.text }) {
+            sales.append(try await openSale(of: sku, demand: units, deployment))
+          }
+          return try await replay(orders, survey, sales, deployment, stop)
         }
       }
     }
@@ -76,40 +73,33 @@ struct ReplayCommand: AsyncParsableCommand {
     }
   }
 
-  /// Units asked for by product, up to 2^53. Distinct tokens and repeated ones alike: ample is ample.
-  private func demand(of orders: OrderFile) throws -> [SKU: Int64] {
-    var demand: [SKU: Int64] = [:]
-    for case .purchase(let purchase, _) in orders {
-      let sum = demand[purchase.sku, default: 0] + purchase.quantity
-      demand[purchase.sku] = min(sum, StockLimits.quantityMax)
-    }
-    return demand
-  }
-
   /// A sale that exists is used as it is.
-  /// - Returns: whether it is new, so that none of its tokens was sent before.
-  private func openSale(of sku: SKU, demand: Int64, _ deployment: Deployment) async throws -> Bool {
-    if try await deployment.doorbuster.existingSale(sku) != nil { return false }
+  private func openSale(of sku: SKU, demand: Int64, _ deployment: Deployment) async throws -> OpenedSale {
+    if let sale = try await deployment.doorbuster.existingSale(sku) { return OpenedSale(sale: sale, isNew: false) }
     let terms = SaleTerms(buckets: path.bucketCount)
-    _ = try await deployment.doorbuster.createSale(sku, stock: stock ?? demand, terms: terms, path: path.path)
-    return true
+    return OpenedSale(
+      sale: try await deployment.doorbuster.createSale(sku, stock: stock ?? demand, terms: terms, path: path.path),
+      isNew: true
+    )
   }
 
   private func replay(
     _ orders: OrderFile,
-    _ skus: [SKU],
-    new: Set<SKU>,
+    _ survey: OrderFileSurvey,
+    _ sales: [OpenedSale],
     _ deployment: Deployment,
     _ stop: StopSignal
   ) async throws -> RunReport {
     let progress = ProgressLine()
-    let lines = OrderLines(orders, new: new) { line, reason in
+    let skus = sales.map(\.sale.sku)
+    let lines = OrderLines(orders, new: Set(sales.filter(\.isNew).map(\.sale.sku))) { line, reason in
       progress.clear()
       Output.note("replay: \(file), line \(line): \(reason)")
     }
     let before = try await databaseOrders(of: skus, deployment)
     let faults = FaultReport(command: "replay", progress: progress)
-    let run = SaleRun(
+    let doubtful = DoubtfulPurchases(sales, survey)
+    var run = SaleRun(
       deployment: deployment,
       skus: skus,
       needs: .of(path.path),
@@ -117,11 +107,16 @@ struct ReplayCommand: AsyncParsableCommand {
       progress: progress,
       faults: faults
     )
-    let outcome = try await run.run(expecting: orders.reduce(0) { count, _ in count + 1 }) { lines.next() }
+    run.accepted = doubtful.note
+    var outcome = try await run.run(expecting: survey.lines) { lines.next() }
     progress.announce("comparing the books, purchase by purchase")
     var books: [SaleBooks] = []
     for sku in skus { books.append(try await deployment.doorbuster.books(sku)) }
     progress.clear()
+    let conflicts = try await doubtful.conflicts(in: deployment.orders)
+    outcome.tally.accepted -= conflicts.count
+    outcome.tally.failed += conflicts.count
+    DoubtfulPurchases.report(conflicts, FaultReport(command: "replay", progress: progress))
     let after = books.reduce(0) { $0 + $1.databaseOrders }
     return RunReport(outcome, badLines: lines.badLines, books: books, newOrders: after - before)
   }
@@ -171,7 +166,8 @@ private final class OrderLines: Sendable {
         return (line, false)
       }
       switch line {
-      case .purchase(let purchase, _): return Click(purchase: purchase, isFirstAttempt: isFirst)
+      case .purchase(let purchase, let number):
+        return Click(purchase: purchase, isFirstAttempt: isFirst, line: number)
       case .bad(let number, let reason): report(number, reason)
       case nil: return nil
       }
@@ -180,9 +176,6 @@ private final class OrderLines: Sendable {
 
   private func isNew(_ purchase: Purchase, _ sent: inout Set<Int>) -> Bool {
     guard new.contains(purchase.sku) else { return false }
-    var hasher = Hasher()
-    hasher.combine(purchase.sku)
-    hasher.combine(purchase.token)
-    return sent.insert(hasher.finalize()).inserted
+    return sent.insert(OrderFileSurvey.hash(of: purchase)).inserted
   }
 }

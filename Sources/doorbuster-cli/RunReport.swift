@@ -76,12 +76,14 @@ struct RunReport: Encodable {
       ("limited", "\(limited)"), ("failed", "\(failed)"),
     ])
     Output.line("books of \(products) \(products == 1 ? "product" : "products")")
-    Output.table([
-      ("units on sale", "\(unitsOnSale)"), ("units sold (Redis)", "\(unitsSold)"),
-      ("units left (Redis)", "\(redisAvailable)"), ("orders (database)", "\(databaseOrders)"),
-      ("units sold (database)", "\(databaseUnitsSold)"), ("units left (database)", "\(databaseStock)"),
-      ("oversold", "\(oversold)"), ("lost", "\(lost)"),
-    ])
+    let rejected = databaseRejected == 0 ? [] : [("orders rejected (database)", "\(databaseRejected)")]
+    Output.table(
+      [
+        ("units on sale", "\(unitsOnSale)"), ("units sold (Redis)", "\(unitsSold)"),
+        ("units left (Redis)", "\(redisAvailable)"), ("orders (database)", "\(databaseOrders)"),
+        ("units sold (database)", "\(databaseUnitsSold)"), ("units left (database)", "\(databaseStock)"),
+      ] + rejected + [("oversold", "\(oversold)"), ("lost", "\(lost)")]
+    )
     Output.line("speed")
     Output.table([
       ("purchases per second", "\(Int(purchasesPerSecond.rounded()))"),

@@ -56,6 +56,14 @@ extension PurchaseOutcome {
     }
   }
 
+  /// Whether this request has taken units, and no earlier one of its token.
+  var isTaking: Bool {
+    switch self {
+    case .accepted(_, _, let isRepeat), .held(_, _, _, let isRepeat): !isRepeat
+    case .refused, .cancelled, .unknown, .failed: false
+    }
+  }
+
   /// Why it counts as failed, for standard error; nil for what a sale produces by the million.
   var fault: String? {
     switch self {

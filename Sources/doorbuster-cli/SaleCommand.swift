@@ -50,10 +50,17 @@ struct SaleCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var servers: ServerOptions
 
+    func validate() throws {
+      guard closes == 0 || opens < closes else {
+        throw ValidationError("--opens is '\(opens)' and --closes is '\(closes)'; it must open before it closes")
+      }
+    }
+
     func run() async throws {
       let terms = SaleTerms(buckets: path.bucketCount, limit: limit, opensMs: opens, closesMs: closes)
       try await Deployment.with(servers.choice, needing: .of(path.path)) { deployment in
         let sale = try await deployment.doorbuster.createSale(sku, stock: stock, terms: terms, path: path.path)
+        StandardOutput.note(done: "the sale itself is set up")
         try SaleView(await deployment.doorbuster.status(sale.sku)).print(json: output.json)
       }
     }
@@ -89,7 +96,7 @@ struct SaleCommand: AsyncParsableCommand {
       var view = LiveView()
       defer { view.end() }
       try await stop.watching {
-        while !stop.isStopping {
+        while !stop.isStopping, !StandardOutput.isGone {
           view.show(SaleView(try await doorbuster.status(sku)).lines(columns: Output.columns))
           for _ in 0..<20 where !stop.isStopping { try await Task.sleep(for: .milliseconds(50)) }
         }
@@ -118,6 +125,7 @@ struct SaleCommand: AsyncParsableCommand {
     func run() async throws {
       try await Deployment.with(servers.choice, for: sku) { deployment in
         try await deployment.doorbuster.restock(sku, token: token, quantity: quantity)
+        StandardOutput.note(done: "the restock itself was made")
         try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json)
       }
     }
@@ -136,6 +144,7 @@ struct SaleCommand: AsyncParsableCommand {
     func run() async throws {
       try await Deployment.with(servers.choice, for: sku) { deployment in
         try await deployment.doorbuster.closeSale(sku)
+        StandardOutput.note(done: "the sale itself is closed")
         try SaleView(await deployment.doorbuster.status(sku)).print(json: output.json)
       }
     }

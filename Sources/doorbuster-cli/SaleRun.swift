@@ -7,6 +7,8 @@ struct Click: Sendable {
   var purchase: Purchase
   /// Whether its token was surely never sent before, in this run or another.
   var isFirstAttempt: Bool
+  /// Where it stands in its file, from 1; nil where it is of none.
+  var line: Int?
 }
 
 /// A crowd buying through a deployment whose worker and check-back run beside it, until the last purchase is an order.
@@ -35,6 +37,8 @@ struct SaleRun: Sendable {
   /// Requests under way at a time.
   var buyers = Self.buyersUnlessTold
   var measuresWaits = false
+  /// Called with each request whose units were taken for it, from many tasks.
+  var accepted: @Sendable (Click) -> Void = { _ in }
 
   /// - Parameter next: the next request; nil after the last. Called from many tasks.
   func run(expecting requests: Int, _ next: @escaping @Sendable () throws -> Click?) async throws -> Outcome {
@@ -87,7 +91,7 @@ struct SaleRun: Sendable {
       for _ in 0..<buyers {
         group.addTask(executorPreference: executor) {
           var waits: [Int32] = []
-          while !stop.isStopping, let click = try next() {
+          while !stop.isStopping, !Task.isCancelled, let click = try next() {
             let asked = measuresWaits ? ContinuousClock.now : start
             let outcome = await deployment.doorbuster.purchase(
               click.purchase,
@@ -97,8 +101,10 @@ struct SaleRun: Sendable {
               waits.append(Int32(clamping: Int64(asked.duration(to: .now) / .microseconds(1))))
             }
             let (tally, silence) = total.count(outcome)
-            if let fault = outcome.fault {
-              faults.report(click.purchase, fault)
+            if outcome.isTaking { accepted(click) }
+            // What ends the run is told once, and not by each purchase that it ends with it.
+            if let fault = outcome.fault, !Task.isCancelled {
+              faults.report(click, fault)
               if silence > Self.stallLimit {
                 throw CommandFailure("no purchase was answered for \(Self.stallLimit.components.seconds) s: \(fault)")
               }

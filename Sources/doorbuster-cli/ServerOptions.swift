@@ -44,21 +44,37 @@ struct ServerOptions: ParsableArguments {
   var choice: ServerChoice {
     get throws {
       let environment = ProcessInfo.processInfo.environment
-      func setting(_ flag: String?, _ variable: String) -> String? {
-        flag ?? environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+      func setting(_ value: String?, _ flag: String, _ variable: String) -> ServerSetting? {
+        if let value { return ServerSetting(value, of: flag) }
+        return environment[variable].flatMap { $0.isEmpty ? nil : ServerSetting($0, of: "$" + variable) }
       }
       return try ServerChoice(
-        redis: setting(redis, "DOORBUSTER_REDIS"),
-        broker: setting(broker, "DOORBUSTER_BROKER"),
-        database: setting(database, "DOORBUSTER_DATABASE")
+        redis: setting(redis, "--redis", "DOORBUSTER_REDIS"),
+        broker: setting(broker, "--broker", "DOORBUSTER_BROKER"),
+        database: setting(database, "--database", "DOORBUSTER_DATABASE")
       )
     }
+  }
+}
+
+/// The URL of a server, and where the user wrote it, so that a wrong one is looked for there.
+struct ServerSetting {
+  let url: String
+  /// A flag or, behind a `$`, a variable of the environment.
+  let name: String
+
+  init(_ url: String, of name: String) {
+    self.url = url
+    self.name = name
   }
 }
 
 /// The servers that a user named, as URLs that this program can use.
 struct ServerChoice: Equatable {
   var redisURL: String?
+  /// Where ``redisURL`` and ``brokerURL`` were written.
+  private(set) var redisSetting = "--redis"
+  private(set) var brokerSetting = "--broker"
   /// The URL of the broker's Redis server; nil for the server of the stock, or the first of them.
   var brokerURL: String?
   var database: DatabaseChoice?
@@ -75,30 +91,32 @@ struct ServerChoice: Equatable {
 
   /// - Throws: ``CommandFailure`` for a kind of server that this program does not know. URLs are not repeated in its
   ///   text beyond their scheme: they may hold a password.
-  init(redis: String? = nil, broker: String? = nil, database: String? = nil) throws {
+  init(redis: ServerSetting? = nil, broker: ServerSetting? = nil, database: ServerSetting? = nil) throws {
     if let redis {
-      redisURL = try Self.scheme(of: redis, setting: "--redis", known: ["redis", "unix", "redis-cluster"]).text
+      _ = try redis.scheme(known: ["redis", "unix", "redis-cluster"])
+      redisURL = redis.url
+      redisSetting = redis.name
     }
     if let broker {
-      let scheme = try Self.scheme(of: broker, setting: "--broker", known: ["redis-streams", "redis-streams+unix"])
-      let rest = scheme.text.dropFirst(scheme.name.count)
-      brokerURL = (scheme.name == "redis-streams" ? "redis" : "unix") + rest
+      let scheme = try broker.scheme(known: ["redis-streams", "redis-streams+unix"])
+      brokerURL = (scheme == "redis-streams" ? "redis" : "unix") + broker.url.dropFirst(scheme.count)
+      brokerSetting = broker.name
     }
     self.database = try database.map { try DatabaseChoice($0) }
   }
+}
 
-  static func scheme(
-    of url: String,
-    setting: String,
-    known: [String]
-  ) throws -> (name: String, text: String) {
-    let name = url.prefix { $0 != ":" }
-    if name.endIndex < url.endIndex, known.contains(String(name)) { return (String(name), url) }
+extension ServerSetting {
+  /// What stands before the first colon.
+  /// - Throws: ``CommandFailure`` where it is none of those that are known.
+  func scheme(known: [String]) throws -> String {
+    let scheme = url.prefix { $0 != ":" }
+    if scheme.endIndex < url.endIndex, known.contains(String(scheme)) { return String(scheme) }
     // What else stands before the colon may be a password, with its `@host` behind it.
-    let isScheme = name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
+    let isScheme = scheme.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }
     let fault =
-      isScheme && !name.isEmpty && url[name.endIndex...].hasPrefix(":")
-      ? "is of the kind '\(name.prefix(40)):', which this version does not know" : "has no scheme"
-    throw CommandFailure("\(setting) \(fault); it must begin with " + known.map { "\($0):" }.joined(separator: " or "))
+      isScheme && !scheme.isEmpty && url[scheme.endIndex...].hasPrefix(":")
+      ? "is of the kind '\(scheme.prefix(40)):', which this version does not know" : "has no scheme"
+    throw CommandFailure("\(name) \(fault); it must begin with " + known.map { "\($0):" }.joined(separator: " or "))
   }
 }

@@ -30,6 +30,18 @@ import Testing
     (["sale", "create", "p", "--stock", "10", "--limit", "-1"], "--limit is '-1'"),
     (["sale", "create", "p", "--stock", "10", "--opens", "tomorrow"], "--opens is 'tomorrow'"),
     (["sale", "create", "p", "--stock", "10", "--closes", "1.5"], "--closes is '1.5'"),
+    (
+      ["sale", "create", "p", "--stock", "10", "--opens", "20", "--closes", "10"],
+      "--opens is '20' and --closes is '10'"
+    ),
+    (
+      ["sale", "create", "p", "--stock", "10", "--opens", "20", "--closes", "20"],
+      "--opens is '20' and --closes is '20'"
+    ),
+    (["cancel", "p", "--token-hex", "0"], "--token-hex is '0'"),
+    (["cancel", "p", "--token-hex", "xx"], "--token-hex is 'xx'"),
+    (["confirm", "p", "--token-hex", ""], "token is ''"),
+    (["confirm", "p", "t", "--token-hex", "74"], "give one of them"),
     (["sale", "status"], "<sku>"),
     (["buy", "p", "--user", "ann"], "--token"),
     (["buy", "p", "--token", "t"], "--user"),
@@ -125,6 +137,22 @@ import Testing
       expectRefusal(outcome, naming: culprit)
       #expect(outcome.stderr.contains(arguments[0]), "\(outcome.stderr)")
       #expect(!outcome.stderr.contains("sekret"), "\(outcome.stderr)")
+    }
+  }
+
+  @Test("A wrong URL from the environment is named by its variable, and a flag's by the flag")
+  func wrongVariable() throws {
+    let wrong = [
+      ("DOORBUSTER_REDIS", "--redis", "http://x"), ("DOORBUSTER_REDIS", "--redis", "redis://x:0"),
+      ("DOORBUSTER_BROKER", "--broker", "kafka://x"), ("DOORBUSTER_BROKER", "--broker", "redis-streams://x:y"),
+      ("DOORBUSTER_DATABASE", "--database", "oracle:x"), ("DOORBUSTER_DATABASE", "--database", "sqlite:"),
+      ("DOORBUSTER_DATABASE", "--database", "mysql://ann:sekret@127.0.0.1"),
+    ]
+    for (variable, flag, url) in wrong {
+      let fromVariable = try Doorbuster.run(["worker"], environment: [variable: url])
+      expectRefusal(fromVariable, naming: "Error: $" + variable)
+      #expect(!fromVariable.stderr.contains(flag) && !fromVariable.stderr.contains("sekret"))
+      expectRefusal(try Doorbuster.run(["worker", flag, url], environment: [variable: "x"]), naming: "Error: " + flag)
     }
   }
 }

@@ -115,4 +115,27 @@ import Testing
     let outcome = try Doorbuster.run(["buy"] + arguments + ["--user", "u", "--token", "t"] + nowhere)
     expectRefusal(outcome, status: 64, naming: culprit)
   }
+
+  @Test("A part of a cart, with its token, is bought before: nothing more is taken, and no message dies of it")
+  func partOfCart() throws {
+    let shop = try Shop()
+    for sku in ["ca", "cb"] { _ = try shop.json("sale", "create", sku, "--stock", "5") }
+    func buy(_ items: String..., status: Int32 = 0) throws -> String {
+      let outcome = try Doorbuster.run(
+        ["buy", "--user", "u", "--token", "k"] + items.flatMap { ["--item", $0] } + shop.flags
+      )
+      #expect(outcome.status == .exited(status), "\(outcome.stderr)")
+      return outcome.stdout
+    }
+    #expect(try buy("ca=1", "cb=1") == "accepted: ca=1 cb=1\n")
+    #expect(try buy("ca=1") == "accepted before, by the same token: ca=1\n")
+    #expect(try buy("cb=1") == "accepted before, by the same token: cb=1\n")
+    _ = try buy("ca=2", status: 1)
+    let counters = try shop.work { try ["ca", "cb"].allSatisfy { try shop.status($0)["settled"] == true } }
+    #expect(counters["deadLettered"] == 0)
+    for sku in ["ca", "cb"] {
+      let status = try shop.status(sku)
+      #expect(status["database"]["orders"]["sold"] == 1 && status["buckets"][0]["available"] == 4, "\(sku)")
+    }
+  }
 }

@@ -113,4 +113,49 @@ import Testing
     expectRefusal(try shop.run("buy", "p", "--user", "ann", "--token", "t-1"), naming: "p/0")
     expectRefusal(try shop.run("cancel", "p", "t-1"), naming: "p/0")
   }
+
+  @Test("Of several buckets it is the buyer's whose rest is told")
+  func homeBucket() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "60", "--path", "buckets", "--buckets", "6")
+    func buy(_ options: String...) throws -> String {
+      try Doorbuster.run(["buy", "p", "--user", "ann"] + options + shop.flags).stdout
+    }
+    #expect(try buy("--token", "t", "--quantity", "30") == "accepted; 0 left in the buyer's bucket\n")
+    #expect(
+      try buy("--token", "t", "--quantity", "30")
+        == "accepted before, by the same token; 0 left in the buyer's bucket\n"
+    )
+    #expect(try buy("--token", "u", "--hold", "60000").hasSuffix(" left in the buyer's bucket\n"))
+  }
+
+  @Test("A hold that a recovery has written in has no end, and none is told")
+  func endlessHold() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "5")
+    #expect(try shop.server.call("STOCK.RECORD", "doorbuster:{p/0}", "ann", "t", "2", "held")[0]?.text == "OK")
+    for hold in [[], ["--hold", "600000"]] {
+      let buy = ["buy", "p", "--user", "ann", "--token", "t", "--quantity", "2"] + hold + shop.flags
+      #expect(
+        try Doorbuster.run(buy).stdout == "held before, by the same token, without an end that is known; 3 left\n"
+      )
+      let answer = try JSON(Doorbuster.run(buy + ["--json"]).stdout)
+      #expect(answer.keys.contains("expires") && answer["expires"] == .null && answer["isRepeat"] == true)
+    }
+    let bounded = try shop.json("buy", "p", "--user", "ann", "--token", "u", "--hold", "600000")
+    #expect(bounded["expires"].number != nil)
+  }
+
+  @Test("A token that is not UTF-8 is confirmed and cancelled by its bytes")
+  func tokenByBytes() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "5")
+    let token = [UInt8]([0xFF, 0x00, 0x74])
+    #expect(
+      try shop.server.call("STOCK.DEDUCT", "doorbuster:{p/0}", "ann", token, "1", "HOLD", "600000")[0]?.text == "OK"
+    )
+    #expect(try shop.json("confirm", "p", "--token-hex", "ff0074")["outcome"] == "confirmed")
+    #expect(try shop.json("cancel", "p", "--token-hex", "FF0074")["outcome"] == "cancelled")
+    #expect(try shop.json("cancel", "p", "--token-hex", "ff", status: 2)["outcome"] == "unknownToken")
+  }
 }

@@ -76,6 +76,21 @@ import Testing
     expectRefusal(try shop.start("rebalance", "q").wait(), naming: "no sale of q is known")
   }
 
+  @Test("Sales on a list in another order are left alone, named with the reason, and that is no success")
+  func otherOrder() throws {
+    let shop = try SpreadShop()
+    let list = shop.servers.reversed().map { "unix://\($0.socketPath)" }.joined(separator: ",")
+    let flags = ["--redis", list, "--database", "sqlite:" + shop.files.file("orders.sqlite")]
+    expectRefusal(
+      try Doorbuster.run(["rebalance"] + flags),
+      naming: "rebalance: p is left alone: the sale was created on "
+    )
+    let outcome = try Doorbuster.run(["rebalance", "--json"] + flags)
+    #expect(outcome.status == .exited(1))
+    let report = try JSON(outcome.stdout)
+    #expect(report["sales"] == [] && report["leftAlone"][0]["sku"] == "p", "\(outcome.stdout)")
+  }
+
   @Test("A dry run says what would move and moves nothing")
   func dry() throws {
     let shop = try SpreadShop()

@@ -164,6 +164,73 @@ import Testing
     #expect(notes.last == "replay: 52 more requests failed")
   }
 
+  @Test("A purchase that fails is told with its line")
+  func faultLine() throws {
+    let shop = try Shop()
+    let file = try shop.write(
+      "token,user,product,quantity\nt-1,ann,p,1\nx,ann,p,\nt-1,\"ann\n2\",p,1\nt-2,ann,p,1\n\nt-1,bob,p,1\n",
+      to: "orders.csv"
+    )
+    let outcome = try shop.run("replay", file, "--json")
+    #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+    let notes = outcome.stderr.split(separator: "\n").filter { $0.hasPrefix("replay: token ") }
+    #expect(notes.count == 2, "\(outcome.stderr)")
+    // Sent at the same time, any of the three may be the first.
+    let lines = [2, 4, 8].filter { line in notes.contains { $0.hasPrefix("replay: token t-1: line \(line): ") } }
+    #expect(lines.count == 2, "\(outcome.stderr)")
+  }
+
+  @Test("A token of several users is one order: what was accepted of it at other homes counts as failed, and is told")
+  func sharedToken() throws {
+    for path in ["buckets", "combined"] {
+      let shop = try Shop()
+      let users = (0..<12).map { "user-\($0)" }
+      let header = "token,user,product,quantity\n"
+      let file = try shop.write(header + users.map { "t,\($0),p,1\nown-\($0),\($0),p,1\n" }.joined(), to: "orders.csv")
+      for (accepted, duplicate) in [(13, 0), (0, 13)] {
+        let outcome = try shop.run("replay", file, "--path", path, "--json")
+        #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+        let report = try JSON(outcome.stdout)
+        try expectBalance(report)
+        #expect(report["accepted"].number == accepted && report["databaseOrders"] == 13, "\(path): \(outcome.stdout)")
+        #expect(report["duplicate"].number == duplicate && report["failed"] == 11, "\(path): \(outcome.stdout)")
+        let told = outcome.stderr.split(separator: "\n").filter { $0.hasPrefix("replay: token t: line ") }
+        #expect(told.count == 11, "\(outcome.stderr)")
+      }
+      // What an earlier run has sold is nobody else's either.
+      let later = try shop.write(header + users.map { "own-user-0,\($0),p,1\n" }.joined(), to: "later.csv")
+      let outcome = try shop.run("replay", later, "--path", path, "--json")
+      #expect(outcome.status == .exited(0), "\(outcome.stderr)")
+      let report = try JSON(outcome.stdout)
+      #expect(report["accepted"] == 0 && report["duplicate"] == 1 && report["failed"] == 11, "\(outcome.stdout)")
+      #expect(outcome.stderr.contains("as the token's order is user user-0's"), "\(outcome.stderr)")
+    }
+  }
+
+  @Test("Orders that the database rejects are in the report that people read")
+  func rejected() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "3")
+    #expect(try shop.server.call("STOCK.ADD", "doorbuster:{p/0}", "not-in-the-database", "1")[0]?.text == "OK")
+    let lines = (0..<4).map { "t-\($0),user-\($0),p,1\n" }.joined()
+    let file = try shop.write("token,user,product,quantity\n" + lines, to: "orders.csv")
+    let outcome = try shop.run("replay", file)
+    #expect(outcome.stdout.contains("orders rejected (database)  1\n"), "\(outcome.stdout)")
+    #expect(!(try shop.run("replay", file, "--stock", "1").stdout.contains("orders rejected (database)  0")))
+  }
+
+  @Test("A run on the path database asks no server that was not named, though the database has sales on one")
+  func unnamedServer() throws {
+    let shop = try Shop()
+    _ = try shop.json("sale", "create", "p", "--stock", "5")
+    let file = try shop.write("token,user,product,quantity\nt-1,ann,q,1\n", to: "orders.csv")
+    for command in [["replay", file], ["demo", "--requests", "5"]] {
+      let outcome = try Doorbuster.run(command + ["--path", "database", "--json", "--database", shop.database])
+      expectRefusal(outcome, naming: "the database has a sale of p on the path redis-mq, which needs Redis")
+      #expect(try Doorbuster.run(command + ["--path", "database", "--json"] + shop.flags).status == .exited(0))
+    }
+  }
+
   @Test("A file with a header and nothing else is a run of nothing")
   func emptyRun() throws {
     let shop = try Shop()

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import TestServers
 import Testing
@@ -74,7 +75,9 @@ import Testing
     }
     try waitUntil("the worker's words") { worker.stderr.contains("the sale of p is left alone: it was created on") }
     worker.signal(SIGTERM)
-    #expect(try worker.wait().status == .exited(0))
+    let ended = try worker.wait()
+    #expect(ended.status == .exited(0))
+    #expect(ended.stderr.components(separatedBy: "is left alone").count == 2, "\(ended.stderr)")
     #expect(try shop.json("sale", "status", "p")["database"]["orders"]["sold"] == 0)
   }
 
@@ -101,8 +104,14 @@ import Testing
       #expect(report["oversold"] == 0 && report["lost"] == 0 && report["failed"] == 0)
     }
 
-    // Another node of the cluster is the same cluster; one server of it is not.
+    // A run looks after all sales of its database. That one of them needs a broker is said once, and at once.
     let database = ["--database", "sqlite:" + files.file("orders.sqlite")]
+    let byMessages = ["sale", "create", "m", "--stock", "5", "--path", "combined"]
+    #expect(try Doorbuster.run(byMessages + flags + broker + database).status == .exited(0))
+    let refused = try Doorbuster.run(demo + ["--path", "buckets"] + flags + database)
+    expectRefusal(refused, naming: "--broker: the Redis Cluster of --redis keeps no messages")
+
+    // Another node of the cluster is the same cluster; one server of it is not.
     let create = ["sale", "create", "p", "--stock", "24", "--path", "buckets", "--buckets", "12", "--json"]
     let created = try Doorbuster.run(create + flags + database)
     #expect(created.status == .exited(0), "\(created.stderr)")

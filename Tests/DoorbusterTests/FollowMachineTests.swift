@@ -157,6 +157,8 @@ struct FollowMachineTests {
     _ = machine.read([deduction(2, "t1")], nowMs: 0)
     let settlement = SettlementMachine(order: try order("t1", 2), outcome: .conflict(row))
     #expect(machine.followed(stop(2, .conflict(row))) == .settle([settlement]))
+    #expect(settlement.reason.hasPrefix("\(row.order.purchase.sku) token t1: the order is of "))
+    #expect(settlement.reason.contains(" for user bob in bucket 1 and this purchase of "), "\(settlement.reason)")
     #expect(machine.settled([.deadLetter("conflict")]) == .follow(batch(nil)))
     #expect(machine.followed(applied(2)) == .wait(ms: 200))
   }

@@ -91,6 +91,18 @@ struct HoldMachineTests {
     #expect(end(false, record(.cancelled)) == .answer(.cancelled, rollBack: courier == .messages ? half : nil))
   }
 
+  @Test("A hold without an end is told without one, whatever end the attempt asks for", arguments: [false, true])
+  func endless(hold: Bool) {
+    var endless = record(.held)
+    endless.expiresMs = nil
+    var (machine, action) = deducted(.log, hold: hold, isRepeat: true)
+    #expect(action == .lookUp)
+    action = machine.found(endless)
+    #expect(
+      action == .answer(.held(expiresMs: nil, remaining: 7, sequence: 3, isRepeat: true), rollBack: nil)
+    )
+  }
+
   @Test("An attempt to buy what is held sends no message of a sale")
   func buyingWhatIsHeld() {
     var (machine, action) = deducted(.messages, hold: false, isRepeat: true)

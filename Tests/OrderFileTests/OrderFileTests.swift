@@ -88,4 +88,12 @@ import Testing
     let error = #expect(throws: OrderFile.HeaderError.self) { try OrderFile(Array(text.utf8)) }
     #expect(error?.description.contains(culprit) == true)
   }
+
+  @Test("a header is shown with its unprintable bytes escaped, as fields are")
+  func headerBytes() {
+    let bytes = Array("token,\u{1B}[2J\u{7}user,".utf8) + [0xFF, 0x00, 0x0A]
+    let error = #expect(throws: OrderFile.HeaderError.self) { try OrderFile(bytes) }
+    #expect(error?.description.contains("'token,\\x1B[2J\\x07user,\\xFF\\x00'") == true, "\(String(describing: error))")
+    #expect(error?.description.utf8.allSatisfy { (0x20...0x7E).contains($0) } == true)
+  }
 }

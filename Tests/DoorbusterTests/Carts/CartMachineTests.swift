@@ -25,6 +25,13 @@ struct CartMachineTests {
     return .answer(.accepted(lines, isRepeat: isRepeat), rollBack: nil)
   }
 
+  private var acceptedBefore: CartMachine.Action {
+    .answer(
+      .accepted([hat, shoe].map { CartOutcome.Line($0, remaining: 7, sequence: 3) }, isRepeat: true),
+      rollBack: half
+    )
+  }
+
   /// A machine whose first hold is the next to be answered.
   private func holding() -> CartMachine {
     var machine = CartMachine(cart)
@@ -186,8 +193,8 @@ struct CartMachineTests {
     #expect(machine.held(tookBefore) == .lookUp(line: 0))
     #expect(machine.found(Sample.record(hat, .sold)) == .hold(line: 1))
     #expect(machine.held(tookBefore) == .lookUp(line: 1))
-    #expect(machine.found(nil) == .commit(half))
-    #expect(machine.committed(.committed) == accepted(isRepeat: true))
+    // Its message is committed, or no line would be sold; and this may be but a part of that cart.
+    #expect(machine.found(nil) == acceptedBefore)
   }
 
   @Test("goes on where an earlier attempt has held a line, and leaves that hold to a check-back where it fails")
@@ -247,8 +254,7 @@ struct CartMachineTests {
     #expect(machine.held(tookBefore) == .lookUp(line: 1))
     #expect(machine.found(Sample.record(shoe, .sold)) == .lookUp(line: 0))
     var other = machine
-    #expect(machine.found(Sample.record(hat, .sold)) == .commit(half))
-    #expect(machine.committed(.committed) == accepted(isRepeat: true))
+    #expect(machine.found(Sample.record(hat, .sold)) == acceptedBefore)
     #expect(other.found(Sample.record(hat, .held)) == .giveBack(line: 0))
   }
 
