@@ -62,6 +62,14 @@ public struct RedisError: Error, Sendable, Equatable {
     guard code == .serverError || code == .refused else { return nil }
     return String(message.prefix { $0 != " " })
   }
+
+  /// Whether the server, or a cluster of which a part is missing, can't be asked at the moment, whatever it is.
+  package var isSilence: Bool {
+    switch code {
+    case .cannotConnect, .notSent, .replyLost, .timedOut: true
+    default: serverErrorPrefix == "CLUSTERDOWN"
+    }
+  }
 }
 
 extension RedisError: CustomStringConvertible {

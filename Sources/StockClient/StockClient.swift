@@ -277,7 +277,7 @@ public struct StockClient: StockService, Sendable {
   public func server(of bucket: BucketID) async -> String? {
     if let server = router.server(of: BucketPlace(bucket)) { return server }
     // The cluster's map is not there yet; where it can't be had, nobody knows.
-    try? await router.cluster?.connect()
+    _ = try? await router.cluster?.connect()
     return router.server(of: BucketPlace(bucket))
   }
 }

@@ -1,11 +1,13 @@
+import Logging
 import RedisDriver
 import Stock
 
 extension StockClient {
-  /// A client of the servers, after each was seen to be reachable, to take changes, and to have the module; of a cluster,
-  /// each of its masters.
+  /// A client of the servers, after each that answers was seen to take changes and to have the module; of a cluster, each
+  /// of its masters. One that does not answer is a warning in the log, as long as another does: its buckets can't be asked
+  /// until it does, and all others can.
   ///
-  /// - Throws: ``StockError``: `unavailable` (nobody there, or not in time), `notAuthorized` (password, user or what the
+  /// - Throws: ``StockError``: `unavailable` (no server answers, or not in time), `notAuthorized` (password, user or what the
   ///   user may do), `noModule`, `readOnly` (a replica), `refused` with the server's words for anything else. All
   ///   connections are closed then.
   public static func connect(
@@ -21,7 +23,7 @@ extension StockClient {
       throw request.error(error)
     }
     do {
-      try await probe(router)
+      try await probe(router, configuration.logger)
     } catch {
       await router.close()
       throw request.error(error)
@@ -62,24 +64,50 @@ extension StockClient {
     await router.close()
   }
 
-  private static func probe(_ router: RedisRouter) async throws(RedisError) {
-    guard let cluster = router.cluster else {
+  private static func probe(_ router: RedisRouter, _ logger: Logger) async throws(RedisError) {
+    var silent: [(server: String, error: RedisError)] = []
+    var answering = 0
+    func take(
+      _ server: String,
+      _ number: Int,
+      _ send: (CallOptions, (inout CommandWriter) -> Void) async throws(RedisError) -> Void
+    ) async throws(RedisError) {
+      do throws(RedisError) {
+        try await probe(number, send)
+        answering += 1
+      } catch {
+        guard error.isSilence else { throw error }
+        silent.append((server, error))
+      }
+    }
+    if let cluster = router.cluster {
+      let masters = try await cluster.connect()
+      for node in cluster.masters.keys {
+        guard masters.contains(node) else {
+          silent.append((node.description, RedisError(.cannotConnect, "it does not answer")))
+          continue
+        }
+        // The first names that come to mind; one in as many as there are masters is this one's.
+        let number = (0..<HashSlot.count).first { cluster.node(of: probeSlot($0)) == node }
+        guard let number else { continue }
+        try await take(node.description, number) { options, encode throws(RedisError) in
+          let slot = probeSlot(number)
+          _ = try await cluster.call("STOCK.CANCEL", slot: slot, as: StockReply.self, options: options, encode)
+        }
+      }
+    } else {
       for client in router.clients {
-        try await probe(0) { options, encode throws(RedisError) in
+        try await take(client.url.server, 0) { options, encode throws(RedisError) in
           _ = try await client.call("STOCK.CANCEL", as: StockReply.self, options: options, encode)
         }
       }
-      return
     }
-    try await cluster.connect()
-    for node in cluster.masters.keys {
-      // The first names that come to mind; one in as many as there are masters is this one's.
-      let number = (0..<HashSlot.count).first { cluster.node(of: probeSlot($0)) == node }
-      guard let number else { continue }
-      try await probe(number) { options, encode throws(RedisError) in
-        let slot = probeSlot(number)
-        _ = try await cluster.call("STOCK.CANCEL", slot: slot, as: StockReply.self, options: options, encode)
-      }
+    if answering == 0, let last = silent.last { throw last.error }
+    for (server, error) in silent {
+      logger.warning(
+        "A server does not answer; its buckets can't be asked until it does",
+        metadata: ["server": "\(server)", "cause": "\(error.message)"]
+      )
     }
   }
 

@@ -81,6 +81,35 @@ import Testing
     #expect(try shop.json("sale", "status", "p")["database"]["orders"]["sold"] == 0)
   }
 
+  @Test("A dead server of a list stops nothing of the sales that are not on it, and hides nothing of those that are")
+  func deadServer() throws {
+    let shop = try ListShop()
+    let third = try RedisServer()
+    let list = shop.list + ",unix://\(third.socketPath)"
+    for (sku, buckets) in [("two", "2"), ("three", "3")] {
+      let create = ["sale", "create", sku, "--stock", "30", "--path", "buckets", "--buckets", buckets]
+      let created = try Doorbuster.run(create + shop.flags(list))
+      #expect(created.status == .exited(0), "\(created.stderr)")
+    }
+    try third.kill9()
+    #expect(try shop.json("buy", "two", "--user", "ann", "--token", "t", list: list)["outcome"] == "accepted")
+    let worker = try Doorbuster.start(["worker"] + shop.flags(list))
+    try waitUntil("the order; the worker says: \(worker.stderr)") {
+      try shop.json("sale", "status", "two", list: list)["database"]["orders"]["sold"] == 1
+    }
+    worker.signal(SIGTERM)
+    #expect(try worker.wait().status == .exited(0))
+    for command in [["sale", "status", "two"], ["reconcile", "two"], ["cancel", "two", "t"]] {
+      let outcome = try Doorbuster.run(command + shop.flags(list))
+      #expect(outcome.status == .exited(0), "\(command): \(outcome.stderr)")
+    }
+    let status = try Doorbuster.run(["sale", "status", "three", "--json"] + shop.flags(list))
+    #expect(status.stdout.contains(third.socketPath) && status.stdout.contains("problem"), "\(status.stderr)")
+    // Where nobody answers, it is an error at once.
+    for server in shop.servers { try server.kill9() }
+    expectRefusal(try Doorbuster.run(["sale", "status", "two"] + shop.flags(list)), naming: "connect to Redis")
+  }
+
   @Test("A cluster sells end to end; where messages are needed they want a server of their own")
   func cluster() throws {
     let cluster = try TestCluster(withReplicas: false)

@@ -39,21 +39,34 @@ public final class RedisCluster: Sendable {
   /// The I/O thread of all nodes' connections, to be used as ``RedisClient/taskExecutor`` is.
   public var taskExecutor: any TaskExecutor { thread }
 
-  /// Makes sure that the cluster's map is known and that each of its masters answers.
+  /// Makes sure that the cluster's map is known and that one of its masters answers, at least. Each is given the
+  /// configuration's `connectTimeout`.
+  /// - Returns: the masters that answer.
   /// - Throws: what the last attempt failed with when the configuration's `connectTimeout` has passed; at once with
   ///   `refused`, and with `serverError` by a server that is in no cluster.
-  public nonisolated(nonsending) func connect() async throws(RedisError) {
-    let deadline = MonotonicTime.now + configuration.connectTimeout
-    try await learn(before: deadline)
-    for client in core.masters.values {
+  @discardableResult
+  public nonisolated(nonsending) func connect() async throws(RedisError) -> Set<NodeAddress> {
+    try await learn(before: MonotonicTime.now + configuration.connectTimeout)
+    var answering: Set<NodeAddress> = []
+    var silence: RedisError?
+    for (node, client) in core.masters {
+      let deadline = MonotonicTime.now + configuration.connectTimeout
       let options = CallOptions(retry: .always, whenUnreachable: .fail, deadline: deadline)
       do throws(RedisError) {
         _ = try await client.call("PING", as: RESPValue.self, options: options) { _ in }
+        answering.insert(node)
       } catch {
-        // A user who may not `PING` may still do what it came for, and has had an answer.
-        guard error.serverErrorPrefix == "NOPERM" else { throw error }
+        if error.serverErrorPrefix == "NOPERM" {
+          // A user who may not `PING` may still do what it came for, and has had an answer.
+          answering.insert(node)
+        } else {
+          guard error.isSilence else { throw error }
+          silence = error
+        }
       }
     }
+    if answering.isEmpty, let silence { throw silence }
+    return answering
   }
 
   private nonisolated(nonsending) func learn(before deadline: MonotonicTime) async throws(RedisError) {
