@@ -260,6 +260,7 @@ public struct Bucket: ~Copyable {
     }
     lastSequence = event.sequence
     change.note(event.sequence, at: entry.address)
+    log.makeRoom()
     return .none
   }
 

@@ -1,11 +1,11 @@
 import CStockABI
 
-/// Memory in chunks of up to 64 KB to which records are appended, addressed by a number that never changes. Whole chunks
-/// are dropped from the front, and their numbers come round again.
+/// Memory in chunks of 64 KB to which records are appended, addressed by a number that never changes though the memory
+/// may move. Whole chunks are dropped from the front, and their numbers come round again.
 ///
-/// A record lies in one chunk. Growing allocates one chunk and touches nothing old, so no append takes long, and what is
-/// appended may refer to what is there. A new chunk has a twenty-fourth of what the list has, so that little of a
-/// small bucket's memory is unused; from 1.5 MB on that is 64 KB. A chunk begins with a label, and the bytes used and allocated.
+/// A record lies in one chunk. Growing allocates one chunk and touches nothing old, so no append takes long; only the
+/// first chunk starts small, so that a small bucket stays small, and `makeRoom` copies it as it doubles. No append moves
+/// memory: what is appended may refer to what is there.
 struct ChunkList: ~Copyable {
   /// A place in the list in units of `unit` bytes; never 0 for a record, because a chunk starts with its header.
   typealias Address = UInt64
@@ -16,11 +16,9 @@ struct ChunkList: ~Copyable {
   /// Addresses of the log's list are below this: half of what a slot of `SlotTable` can hold.
   static let addressEnd: UInt64 = 1 << 33
   private static let headerBytes = 16
-  private static let usedOffset = 8
-  private static let capacityOffset = 12
-  /// Enough for the largest record, with `wordSlack` bytes to spare behind it.
-  private static let capacityMin = 512
-  private static let growth = 24
+  private static let firstCapacity = 512
+  /// No record is larger, with `wordSlack` bytes to spare behind it.
+  private static let recordBytesMax = 328
 
   /// Numbers of chunks end here and come round.
   private let numberMask: UInt64
@@ -77,6 +75,17 @@ struct ChunkList: ~Copyable {
     return (address | UInt64(truncatingIfNeeded: offset &>> 2), chunk + offset)
   }
 
+  /// Doubles a small first chunk that may not take another record; what was read from it before is gone.
+  mutating func makeRoom() {
+    guard count == 1, capacity < Self.chunkBytes, capacity &- used < Self.recordBytesMax, let chunks else { return }
+    let larger = allocate(capacity &* 2)
+    stock_copy(larger, chunks.pointee, used)
+    stock_release(chunks.pointee)
+    bytes &-= capacity
+    capacity &*= 2
+    chunks.pointee = larger
+  }
+
   /// The memory of the record at an address that `append` gave.
   @inline(__always)
   func memory(at address: Address) -> UnsafeMutableRawPointer {
@@ -110,10 +119,11 @@ struct ChunkList: ~Copyable {
     guard let chunks, dropped > 0 else { return }
     var index = 0
     while index < dropped {
-      bytes &-= number(chunks[index], Self.capacityOffset)
       stock_release(chunks[index])
       index &+= 1
     }
+    // All but a list's only chunk have full size.
+    bytes &-= (dropped &- 1) &* Self.chunkBytes &+ (dropped == count ? capacity : Self.chunkBytes)
     self.chunks = chunks + dropped
     gone &+= dropped
     first = number(ofChunk: dropped)
@@ -151,40 +161,26 @@ struct ChunkList: ~Copyable {
   private func start(ofChunk index: Int) -> Address { number(ofChunk: index) &* Self.unitsPerChunk | Self.start }
 
   private func usedBytes(ofChunk chunk: Int) -> Int {
-    number(chunks.unsafelyUnwrapped[chunk], Self.usedOffset)
-  }
-
-  private func number(_ chunk: UnsafeMutableRawPointer, _ offset: Int) -> Int {
-    Int(truncatingIfNeeded: chunk.load(fromByteOffset: offset, as: UInt32.self))
+    Int(truncatingIfNeeded: chunks.unsafelyUnwrapped[chunk].load(fromByteOffset: 8, as: Int64.self))
   }
 
   private mutating func tail(withRoomFor size: Int, label: Int64) -> UnsafeMutableRawPointer {
     if let chunks, count > 0 {
       let last = chunks + (count &- 1)
       if used &+ size &+ wordSlack <= capacity { return last.pointee }
-      last.pointee.storeBytes(of: UInt32(truncatingIfNeeded: used), toByteOffset: Self.usedOffset, as: UInt32.self)
+      last.pointee.storeBytes(of: Int64(truncatingIfNeeded: used), toByteOffset: 8, as: Int64.self)
     }
-    return addChunk(label: label)
-  }
-
-  /// Never inlined: nearly every append has room.
-  @inline(never)
-  private mutating func addChunk(label: Int64) -> UnsafeMutableRawPointer {
-    capacity = Self.capacity(after: bytes)
-    bytes &+= capacity
-    let chunk = stock_allocate(capacity)
+    capacity = count == 0 ? Self.firstCapacity : Self.chunkBytes
+    let chunk = allocate(capacity)
     chunk.storeBytes(of: label, as: Int64.self)
-    chunk.storeBytes(of: UInt32(truncatingIfNeeded: capacity), toByteOffset: Self.capacityOffset, as: UInt32.self)
     used = Self.headerBytes
     list(chunk)
     return chunk
   }
 
-  /// The size of a chunk that is added to so many bytes: one of four in each doubling, as allocators have them.
-  private static func capacity(after bytes: Int) -> Int {
-    let wanted = min(max(bytes / growth, capacityMin), chunkBytes)
-    let step = 1 &<< (Int.bitWidth &- 3 &- wanted.leadingZeroBitCount)
-    return wanted & ~(step &- 1)
+  private mutating func allocate(_ size: Int) -> UnsafeMutableRawPointer {
+    bytes &+= size
+    return stock_allocate(size)
   }
 
   private mutating func list(_ chunk: UnsafeMutableRawPointer) {

@@ -147,7 +147,7 @@ struct KeptTokens: ~Copyable {
 
   /// Whether so many more tokens can have an address, whatever their sizes.
   func hasRoom(for more: Int64) -> Bool {
-    // A chunk of full size takes more than 1600 tokens, which makes up for the first, smaller ones.
+    // A chunk takes more than a thousand tokens.
     records.hasRoom(for: more / 1024 &+ 1)
   }
 
@@ -157,6 +157,7 @@ struct KeptTokens: ~Copyable {
     let entry = records.append(size: KeptRecord.size(of: token, isFar: isFar), label: token.sequence)
     KeptRecord.write(token, label: records.label(at: entry.address), isFar: isFar, to: entry.memory)
     count &+= 1
+    records.makeRoom()
     return entry.address | Self.addressFlag
   }
 

@@ -34,12 +34,10 @@ struct SlotTable: ~Copyable {
   /// Slots of a full-grown segment, which with its header fills 8 KB.
   static let segmentSlots = 1023
   private static let firstSlots = 15
-  /// Slots of the only segment of a table at most: two that are hardly filled would weigh most in a small bucket.
-  static let onlySegmentSlots = 1279
 
   private var directory: UnsafeMutablePointer<Segment>?
   private var depth = 0
-  /// Slots of each segment: `segmentSlots`, unless it is the only one.
+  /// Slots of each segment; only a table of one segment has fewer than `segmentSlots`.
   private var capacity = SlotTable.firstSlots
   private var segments = 0
   /// Bytes allocated.
@@ -129,13 +127,13 @@ struct SlotTable: ~Copyable {
       return true
     }
     let segment = directory[Self.index(hash, depth)]
-    return depth == 0 && capacity < Self.onlySegmentSlots ? enlarge(segment) : split(segment, hash)
+    return capacity == Self.segmentSlots ? split(segment, hash) : enlarge(segment)
   }
 
-  /// Doubles the only segment of a small table, at last by a quarter.
+  /// Doubles the only segment of a small table.
   private mutating func enlarge(_ segment: Segment) -> Bool {
     let smaller = capacity
-    capacity = min(smaller &* 2 &+ 1, Self.onlySegmentSlots)
+    capacity = smaller &* 2 &+ 1
     let larger = makeSegment(depth: 0)
     guard move(from: segment, of: smaller, to: { _ in larger }) else {
       discard(larger, of: capacity)
@@ -150,15 +148,12 @@ struct SlotTable: ~Copyable {
   private mutating func split(_ segment: Segment, _ hash: UInt64) -> Bool {
     let old = segment.depth
     guard old < Self.depthMax, 1 &<< old <= Self.directoryEntriesPerSegmentMax &* segments else { return false }
-    let count = capacity
-    capacity = Self.segmentSlots
     let low = makeSegment(depth: old &+ 1)
     let high = makeSegment(depth: old &+ 1)
     let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: 63 &- old)
-    guard move(from: segment, of: count, to: { $0 & bit == 0 ? low : high }) else {
+    guard move(from: segment, of: capacity, to: { $0 & bit == 0 ? low : high }) else {
       discard(low, of: capacity)
       discard(high, of: capacity)
-      capacity = count
       return false
     }
     if old == depth { doubleDirectory() }
@@ -170,7 +165,7 @@ struct SlotTable: ~Copyable {
       directory[index] = index < middle ? low : high
       index &+= 1
     }
-    discard(segment, of: count)
+    discard(segment, of: capacity)
     return true
   }
 

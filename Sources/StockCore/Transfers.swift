@@ -112,6 +112,7 @@ struct Transfers: ~Copyable {
     count &+= 1
     if isTrimmed { trimmedCount &+= 1 }
     if !transfer.is_settled { open(entry.address) }
+    entries.makeRoom()
   }
 
   /// Closes the transfer at an address; false where it is closed.

@@ -31,6 +31,7 @@ struct UserUnits: ~Copyable {
     entry.memory.storeBytes(of: user, as: UInt64.self)
     entry.memory.storeBytes(of: units, toByteOffset: 8, as: Int64.self)
     table.insert(user, entry.address, at: place)
+    entries.makeRoom()
     return true
   }
 

@@ -26,7 +26,7 @@ struct GrowthTests {
       most = max(most, bucket.slotsMoved - moved)
       moved = bucket.slotsMoved
     }
-    #expect(most <= SlotTable.onlySegmentSlots && most > SlotTable.segmentSlots / 2)
+    #expect(most <= SlotTable.segmentSlots && most > SlotTable.segmentSlots / 2)
     #expect(bucket.lastChange.count <= 100)
     audit(bucket)
   }

@@ -42,40 +42,6 @@ struct MemoryTests {
     #expect(most <= 90)
   }
 
-  /// Behind a split of its segments the table is hardly half full: with few segments that is seen, with many it is not.
-  @Test("In a small bucket a purchase takes at most 100 bytes with its event, and 50, mostly 48, when that is trimmed")
-  func smallBuckets() throws {
-    for step in [1, 100, 777, 20_000] {
-      for key: UInt8 in 0..<3 {
-        var bucket = Bucket(
-          quantity: 1_000_000,
-          settings: Settings(buckets: 1, limit: 0, opens: 0, closes: 0),
-          epoch: 7,
-          hashKey: [key],
-          now: 1000
-        )
-        let empty = Int(bucket.figures.bytes)
-        var (most, mostTrimmed, above, count) = (0.0, 0.0, 0, 0)
-        for index in 1...20_000 {
-          _ = bucket.deduct(user: user(index), token: token(index), quantity: 1, now: 1_700_000_000_000)
-          let isTrimmed = index % step == 0
-          if isTrimmed { _ = try bucket.trim(to: bucket.figures.log_last) }
-          if index < 500 { continue }
-          let each = Double(Int(bucket.figures.bytes) - empty) / Double(index)
-          if isTrimmed {
-            mostTrimmed = max(mostTrimmed, each)
-            count += 1
-            if each > 48 { above += 1 }
-          } else {
-            most = max(most, each)
-          }
-        }
-        #expect(most <= 100 && mostTrimmed <= 50, "\(most), \(mostTrimmed) with step \(step) and key \(key)")
-        #expect(above * 10 <= count, "\(above) of \(count) with step \(step) and key \(key)")
-      }
-    }
-  }
-
   @Test("A purchase whose event is trimmed takes at most 48 bytes")
   func trimmed() throws {
     var bucket = Bucket.sample(10_000_000)
