@@ -160,8 +160,6 @@ static int record_purchase(RedisModuleCtx *ctx, RedisModuleString **argv) {
         return REDISMODULE_OK;
     stock_outcome outcome =
         stock_record(entry->bucket, user, token, quantity, (stock_recording)recording, RedisModule_Milliseconds());
-    if (outcome.fault == STOCK_FAULT_CANCELLED)
-        return finish(ctx, argv[1], entry, &outcome, "quantity", argv[4]);
     return finish(ctx, argv[1], entry, &outcome, "token", argv[3]);
 }
 

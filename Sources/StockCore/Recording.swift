@@ -3,13 +3,8 @@ import CStockABI
 // What a bucket lost and the database, a message or another bucket knows is written in: frozen or not, without limit and
 // window.
 extension Bucket {
-  /// So far what took no units here may bring the units ever cancelled. The other half of what can be counted is for what
-  /// this bucket gives back.
-  private static var recordedCancelledMax: Int64 { Limits.number / 2 }
-
   /// Writes a purchase in, in a state; `rejected` is cancelled with its units off sale. In order: fault `tokenMismatch`,
-  /// `duplicate` (so far or further on already), `soldOut` (its units are not there), faults `cancelledTooMuch`
-  /// and `overflow`, `ok`.
+  /// `duplicate` (so far or further on already), `soldOut` (its units are not there), fault `overflow`, `ok`.
   mutating func record(
     user: Bytes,
     token: Bytes,
@@ -22,9 +17,6 @@ extension Bucket {
     guard let first = known.first else {
       let effect = recording.effectOfUnknown
       guard hasAvailable(0 &- effect.change(quantity), now: now) else { return outcome(.soldOut) }
-      if effect == .recordCancelled && books.cancelled &+ quantity > Self.recordedCancelledMax {
-        return failed(.cancelledTooMuch)
-      }
       return commit(makeEvent(effect, token: token, user: user, quantity: quantity, now: now), known)
     }
     // A fence has no user and no quantity, and is as far on as a purchase can be.

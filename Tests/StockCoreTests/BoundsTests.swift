@@ -9,10 +9,7 @@ struct BoundsTests {
   /// A bucket whose total of cancelled units is full.
   private func full(_ quantity: Int64 = 9, limit: Int64 = 0) -> Bucket {
     var bucket = Bucket.sample(quantity, limit: limit)
-    // No command may do so, but another version's may have.
-    var payload = PayloadBuilder()
-    payload.event(.recordCancelled, 2, to: quantity, quantity: Self.most, token: "full", user: "x")
-    #expect(bucket.apply(payload.bytes) == .none)
+    expect(&bucket, .record(user: "x", token: "full", quantity: Self.most, as: .cancelled), .ok, quantity, 2)
     return bucket
   }
 
@@ -124,21 +121,6 @@ struct BoundsTests {
     expect(&bucket, .record(user: "u", token: "b", quantity: 1, as: .rejected), .overflow)
     expect(&bucket, .add(token: "s", quantity: -1), .overflow)
     expect(&bucket, .cancel(token: "b"), .ok, 2, 6)
-  }
-
-  @Test("A record of what was cancelled elsewhere leaves room for all that is given back here")
-  func recordedCancelled() {
-    var bucket = Bucket.sample(10)
-    expect(&bucket, .deduct(user: "u", token: "h", quantity: 3, hold: 200), .ok, 7, 2)
-    expect(&bucket, .deduct(user: "u", token: "s", quantity: 2), .ok, 5, 3)
-    for quantity in [Self.most, Self.most / 2 + 1] {
-      expect(&bucket, .record(user: "x", token: "y", quantity: quantity, as: .cancelled), .cancelledTooMuch)
-    }
-    expect(&bucket, .record(user: "x", token: "y", quantity: Self.most / 2, as: .cancelled), .ok, 5, 4)
-    expect(&bucket, .record(user: "x", token: "z", quantity: 1, as: .cancelled), .cancelledTooMuch)
-    expect(&bucket, .cancel(token: "s"), .ok, 7, 5)
-    #expect(bucket.play(.expire(count: 9), now: 2000).changed)
-    expectBooks(bucket, available: 10, cancelled: Self.most / 2 + 5)
   }
 
   @Test("What is cancelled stops at 2^53 for every way of cancelling")

@@ -111,7 +111,6 @@ extension ReferenceModel {
     guard let known = tokens[token] else {
       let needed = recording == .cancelled ? 0 : quantity
       guard makeAvailable(needed, now) else { return refused(.soldOut) }
-      if recording == .cancelled, cancelled + quantity > Self.most / 2 { return Reply(fault: .cancelledTooMuch) }
       return take(token, user, quantity, state, 0, .record, offSale: offSale, now)
     }
     if known.user == nil { return refused(.duplicate, known.first) }
