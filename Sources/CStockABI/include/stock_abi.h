@@ -106,8 +106,6 @@
       "the transfer is known with another peer, direction or quantity")                                                \
     X(STOCK_FAULT_OVERFLOW, overflow, "OVERFLOW", "a total would pass 9007199254740992, or the log is full")           \
     X(STOCK_FAULT_HOLD, holdTooLong, "OVERFLOW", "a hold must end by 9007199254740992, in milliseconds since 1970")    \
-    X(STOCK_FAULT_CANCELLED, cancelledTooMuch, "OVERFLOW",                                                             \
-      "with it more than 4503599627370496 units would ever have been cancelled here")                                  \
     X(STOCK_FAULT_AHEAD, ahead, "AHEAD", "the position is beyond the bucket's last event")                             \
     X(STOCK_FAULT_TRIMMED, trimmed, "TRIMMED", "events after the position are gone")                                   \
     X(STOCK_FAULT_EPOCH, epochMismatch, "EPOCHMISMATCH", "the bucket is in another epoch")                             \

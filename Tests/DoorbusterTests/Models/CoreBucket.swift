@@ -342,7 +342,7 @@ final class CoreBucket {
     return switch fault {
     case .tokenMismatch: Fault(.tokenMismatch, text)
     case .transferMismatch: Fault(.transferMismatch, text)
-    case .overflow, .holdTooLong, .cancelledTooMuch: Fault(.overflow, text)
+    case .overflow, .holdTooLong: Fault(.overflow, text)
     case .ahead: Fault(.logAhead, text)
     case .trimmed: Fault(.logTrimmed, text)
     case .epochMismatch: Fault(.epochMismatch, text)
