@@ -44,22 +44,10 @@ extension SpreadSales {
       _ answers: Answers,
       _ body: @Sendable @escaping () async throws -> Void
     ) async throws {
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        for lane in 0..<12 {
-          group.addTask {
-            var number = 0
-            while !Task.isCancelled {
-              number += 1
-              try await buy(UserID("\(lane)-\(number)"), "\(lane)-\(number)", doorbuster, answers)
-            }
-          }
-        }
-        try await body()
-        group.cancelAll()
-        while let ended = await group.nextResult() {
-          if case .failure(let error) = ended, !(error is CancellationError) { throw error }
-        }
-      }
+      try await Counter.whileSelling(
+        { lane, number in try await buy(UserID("\(lane)-\(number)"), "\(lane)-\(number)", doorbuster, answers) },
+        body
+      )
     }
 
     private func waitForCarts(_ count: Int, _ answers: Answers) async throws {

@@ -177,6 +177,29 @@ final class Counter: Sendable {
     }
   }
 
+  /// Buyers in twelve lanes, one after the other in each, until `body` has ended.
+  static func whileSelling(
+    _ buy: @Sendable @escaping (_ lane: Int, _ number: Int) async throws -> Void,
+    _ body: () async throws -> Void
+  ) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for lane in 0..<12 {
+        group.addTask {
+          var number = 0
+          while !Task.isCancelled {
+            number += 1
+            try await buy(lane, number)
+          }
+        }
+      }
+      try await body()
+      group.cancelAll()
+      while let ended = await group.nextResult() {
+        if case .failure(let error) = ended, !(error is CancellationError) { throw error }
+      }
+    }
+  }
+
   /// Buyers, so many at a time.
   func crowd(
     _ count: Int,

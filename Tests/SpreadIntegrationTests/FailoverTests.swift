@@ -15,41 +15,30 @@ extension SpreadSales {
       hot: Int,
       _ body: @Sendable @escaping () async throws -> Void
     ) async throws {
-      try await withThrowingTaskGroup(of: Void.self) { group in
-        for lane in 0..<12 {
-          group.addTask {
-            var number = 0
-            while !Task.isCancelled {
-              number += 1
-              let name = "\(lane)-\(number)"
-              let user = lane % 3 == 0 ? try SpreadShop.user(name, home: hot) : try UserID(name)
-              try await counter.buy(user, name, quantity: 1 + Int64(number % 3))
-            }
-          }
-        }
-        group.addTask { try await self.keepMoving(counter) }
-        try await body()
-        group.cancelAll()
-      }
+      try await Counter.whileSelling(
+        { lane, number in
+          // One lane moves units all the time.
+          if lane == 0 { return try await self.keepMoving(counter, number) }
+          let name = "\(lane)-\(number)"
+          let user = lane % 3 == 1 ? try SpreadShop.user(name, home: hot) : try UserID(name)
+          try await counter.buy(user, name, quantity: 1 + Int64(number % 3))
+        },
+        body
+      )
     }
 
-    /// Orders one after the other that want more than their home has, and are cancelled: so units are on their way all the
+    /// An order that wants more than its home has, and is cancelled. With one after the other, units are on their way all the
     /// time, and what is lost is transfers, too.
-    private func keepMoving(_ counter: Counter) async throws {
-      let sku = try SKU(SpreadShop.sku)
-      var number = 0
-      while !Task.isCancelled {
-        number += 1
-        let home = number * 5 % SpreadShop.buckets
-        if let available = try? await counter.stock.info(BucketID(sku: sku, index: home)).available {
-          try await counter.buyAndCancel(
-            SpreadShop.user("big-\(number)", home: home),
-            "big-\(number)",
-            quantity: available + 1_000
-          )
-        }
-        try await Task.sleep(for: .milliseconds(50))
+    private func keepMoving(_ counter: Counter, _ number: Int) async throws {
+      let home = number * 5 % SpreadShop.buckets
+      if let available = try? await counter.stock.info(BucketID(sku: SKU(SpreadShop.sku), index: home)).available {
+        try await counter.buyAndCancel(
+          SpreadShop.user("big-\(number)", home: home),
+          "big-\(number)",
+          quantity: available + 1_000
+        )
       }
+      try await Task.sleep(for: .milliseconds(50))
     }
 
     /// Waits until buyers of this home have bought again, which they can only once its bucket sells.
